@@ -1,0 +1,31 @@
+"""Shared fixtures: where the real test images are, and the seeds."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Callable[[str], Path]:
+    """A function from a path below the test data to the real path; skips the test where the data is absent."""
+    base = Path(os.environ.get("MANABI_TEST_DATA", ROOT.parent / "shared" / "data"))
+
+    def find(relative: str) -> Path:
+        path = base / relative
+        if not path.exists():
+            pytest.skip(f"real test image {relative} is not here (set MANABI_TEST_DATA)")
+        return path
+
+    return find
+
+
+@pytest.fixture(autouse=True)
+def _private_user_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reads or writes the real user's models or cache."""
+    monkeypatch.setenv("MANABI_HOME", str(tmp_path / "manabi-home"))

@@ -1,0 +1,1 @@
+"""Networks as bricks and assemblies, independent of any method."""

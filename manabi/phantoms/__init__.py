@@ -1,0 +1,1 @@
+"""Physics-based simulators with known truth."""

@@ -1,0 +1,1 @@
+"""SPECTDenoise: 5-minute dopamine-transporter SPECT to 25-minute quality (Ishiwata)."""
