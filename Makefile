@@ -20,7 +20,7 @@ $(READY): pyproject.toml Testing/setup/bootstrap.py
 	@touch $(READY)
 
 demo: $(READY)
-	$(PY) -m manabi demo --output demo
+	$(PY) -m manabi demo --output demo --overwrite
 
 lint: $(READY)
 	$(PY) -m ruff check .

@@ -27,6 +27,7 @@ class Context:
         memory_limit_mb: upper bound for the memory that inference plans with; None takes what is free.
         warnings: what was changed to make the run work; filled while it runs.
         used_device: the device that did the work, filled while it runs.
+        used_precision: arithmetic of the networks that was taken, filled while it runs.
         used_bundle: provenance of the bundle that did the work, filled while it runs.
     """
 
@@ -39,6 +40,7 @@ class Context:
     memory_limit_mb: float | None = None
     warnings: list[str] = field(default_factory=list)
     used_device: str | None = None
+    used_precision: Precision | None = None
     used_bundle: dict[str, str] | None = None
     _span: tuple[float, float] = (0.0, 1.0)
 

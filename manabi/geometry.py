@@ -17,6 +17,9 @@ LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 SAME_PLACE_MM = 1e-3
 """Two grids whose corners are closer than this are the same grid (our choice)."""
 
+FLAT = 1e-6
+"""A voxel that fills less than this part of the box of its spacing has no volume (our choice)."""
+
 Shape: TypeAlias = tuple[int, int, int]
 
 
@@ -37,7 +40,8 @@ class Grid:
             raise GeometryError("ijk_to_ras must be a finite 4×4 matrix in mm.")
         if not np.allclose(matrix[3], [0, 0, 0, 1]):
             raise GeometryError(f"The last row of ijk_to_ras must be 0 0 0 1; got {matrix[3]}.")
-        if abs(np.linalg.det(matrix[:3, :3])) < 1e-9:
+        volume = np.prod(np.linalg.norm(matrix[:3, :3], axis=0))
+        if volume == 0 or abs(np.linalg.det(matrix[:3, :3])) < FLAT * volume:
             raise GeometryError("ijk_to_ras is singular: a voxel has no volume. Check the image's spacing.")
         matrix.setflags(write=False)
         object.__setattr__(self, "shape", shape)
@@ -97,14 +101,36 @@ class Grid:
         return Grid(shape, matrix)
 
     def with_spacing(self, spacing_mm: np.ndarray) -> Grid:
-        """A grid with other voxel sizes (IJK, mm) that covers the same box of space, edge to edge."""
+        """A grid with other voxel sizes (IJK, mm) that shares this one's centre and covers its box of space.
+
+        The number of voxels is rounded, so an edge may lie up to half a new voxel off.
+        """
         new = np.asarray(spacing_mm, float)
+        if new.shape != (3,) or not np.isfinite(new).all() or new.min() <= 0:
+            raise GeometryError(f"A spacing is three positive numbers in mm (columns, rows, slices); got {spacing_mm}.")
         size_ijk = np.array(self.shape[::-1])
         count = np.maximum(np.round(size_ijk * self.spacing_mm / new - 1e-6), 1).astype(int)
         matrix = self.ijk_to_ras.copy()
         matrix[:3, :3] = self.directions * new
         centre = self.ras_of((size_ijk - 1) / 2)
         matrix[:3, 3] = centre - matrix[:3, :3] @ ((count - 1) / 2)
+        return Grid((int(count[2]), int(count[1]), int(count[0])), matrix)
+
+    def straightened(self) -> Grid:
+        """The smallest grid with perpendicular axes that covers this one, voxel centre to voxel centre.
+
+        I keeps its direction, J stays in the plane of the slice and K becomes its normal, each on the side where it
+        was; the spacing is that between the former columns, rows and slices measured at right angles (our choice).
+        """
+        upright, triangle = np.linalg.qr(self.ijk_to_ras[:3, :3])
+        spacing = np.abs(np.diag(triangle))
+        axes = upright * np.sign(np.diag(triangle))
+        along = (self.corners_ras() - self.origin_ras) @ axes / spacing
+        low = along.min(axis=0)
+        count = np.ceil(along.max(axis=0) - low - 1e-6).astype(int) + 1
+        matrix = np.eye(4)
+        matrix[:3, :3] = axes * spacing
+        matrix[:3, 3] = self.origin_ras + matrix[:3, :3] @ low
         return Grid((int(count[2]), int(count[1]), int(count[0])), matrix)
 
 

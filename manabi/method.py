@@ -138,6 +138,12 @@ class Method(ABC, Generic[P]):
     def _run(self, inputs: dict[str, Volume], parameters: P, context: Context) -> Result:
         """The method itself; inputs are checked, parameters are of ``parameters_type``."""
 
+    def load(self, context: Context) -> None:
+        """Load the model that a run with this context would use, ahead of it; nothing where there is none.
+
+        The worker calls it to warm up. Methods with a model override it.
+        """
+
     def draw(self, inputs: Mapping[str, Volume], result: Result, folder: Path) -> list[Path]:
         """Draw the figures a reader expects into ``folder``; returns the PNG files written."""
         return []

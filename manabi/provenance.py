@@ -66,7 +66,7 @@ def provenance(
         "parameters": parameters.to_dict(),
         "seed": context.seed,
         "device": context.used_device or "cpu",
-        "precision": context.precision,
+        "precision": context.used_precision or context.precision,
         "versions": package_versions(),
         "started_utc": started.isoformat(timespec="seconds"),
         "duration_s": round(duration_s, 3),

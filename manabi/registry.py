@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -63,11 +64,36 @@ PHANTOMS: dict[str, Entry] = {
 }
 
 
+SITE_METHODS = "MANABI_METHODS"
+"""Environment variable with a site's own methods: ``name=module:Class``, several separated by commas."""
+
+
+def site_methods() -> dict[str, Entry]:
+    """The methods that :data:`SITE_METHODS` adds; raises InvalidInputError where it cannot be read.
+
+    The command line, the worker and the batch runner take them like the project's own. A name of the project's own
+    methods cannot be taken over.
+    """
+    entries = {}
+    for text in filter(None, (part.strip() for part in os.environ.get(SITE_METHODS, "").split(","))):
+        name, equals, target = text.partition("=")
+        if not equals or ":" not in target or name in METHODS:
+            raise InvalidInputError(f"{SITE_METHODS}: expected new-name=module:Class; got {text!r}.")
+        entries[name] = Entry(name, name, target, "a method of this site")
+    return entries
+
+
+def all_methods() -> dict[str, Entry]:
+    """The project's own methods and the site's."""
+    return {**METHODS, **site_methods()}
+
+
 def method(name: str) -> Method[Any]:
     """A new instance of a method; raises InvalidInputError for an unknown name."""
-    if name not in METHODS:
-        raise InvalidInputError(f"Unknown method {name!r}. Known: {', '.join(METHODS)}. See: manabi list")
-    return METHODS[name].load()()
+    entries = METHODS if name in METHODS else all_methods()
+    if name not in entries:
+        raise InvalidInputError(f"Unknown method {name!r}. Known: {', '.join(entries)}. See: manabi list")
+    return entries[name].load()()
 
 
 def phantom(name: str) -> Phantom[Any]:

@@ -26,7 +26,8 @@ class Volume:
     """A 3-D scalar image.
 
     Attributes:
-        array: ``(n_slices, n_rows, n_columns)``, any real dtype; kept read-only. A 2-D radiograph has one slice.
+        array: ``(n_slices, n_rows, n_columns)``, any real dtype; a read-only view, so that the caller's own array
+            stays writable (changing it afterwards changes the volume). A 2-D radiograph has one slice.
         ijk_to_ras: 4×4 matrix from (column, row, slice) to RAS mm.
         modality: DICOM modality code (``NM``, ``CT``, ``MR``, ``DX``, ...) or None where the file does not say.
         units: units of the values, as DICOM writes them (``CNTS``, ``HU``, ``BQML``, ...) or None.
@@ -53,7 +54,7 @@ class Volume:
             )
         if array.dtype.kind not in "biuf":
             raise InvalidInputError(f"A volume holds real numbers; got {array.dtype}.")
-        view = array.view()
+        view = _native(array).view()
         view.setflags(write=False)
         grid = Grid(view.shape, self.ijk_to_ras)
         object.__setattr__(self, "array", view)
@@ -100,6 +101,7 @@ class Volume:
     def uncrop(self, grid: Grid, fill: float = 0.0) -> Volume:
         """This box put back where it was in ``grid``; the rest is ``fill``. Exact."""
         start = self._offset_in(grid)
+        _check_fill(fill, self.array.dtype)
         whole = np.full(grid.shape, fill, dtype=self.array.dtype)
         whole[tuple(slice(a, a + n) for a, n in zip(start, self.shape, strict=True))] = self.array
         return replace(self, array=whole, ijk_to_ras=grid.ijk_to_ras)
@@ -108,6 +110,7 @@ class Volume:
         """More voxels around, at ``fill``. Inverse: :meth:`crop_to` with the former grid, exact."""
         if min(*before_kji, *after_kji) < 0:
             raise GeometryError(f"Padding cannot be negative; got {before_kji} and {after_kji}. Use crop.")
+        _check_fill(fill, self.array.dtype)
         widths = tuple(zip(before_kji, after_kji, strict=True))
         padded = np.pad(self.array, widths, constant_values=fill)
         grid = self.grid.shifted(-np.array(before_kji[::-1]), padded.shape)
@@ -148,11 +151,9 @@ class Volume:
         return self._permuted(order, flips)
 
     def reoriented_like(self, grid: Grid) -> Volume:
-        """The same voxels with the array's axes ordered and flipped as in ``grid``."""
-        target, target_signs = closest_axes(grid.directions)
-        axes = tuple(target.index(i) for i in range(3))
-        signs = tuple(target_signs[a] for a in axes)
-        return self.reoriented(axes, signs)  # type: ignore[arg-type]
+        """The same voxels with the array's axes ordered and flipped to run closest to those of ``grid``."""
+        order, signs = closest_axes(grid.directions.T @ self.grid.directions)
+        return self._permuted(list(order), [sign < 0 for sign in signs])
 
     def _permuted(self, order: list[int], flips: list[bool]) -> Volume:
         """New axis n (IJK) is old axis ``order[n]``, reversed where ``flips[n]``."""
@@ -166,46 +167,59 @@ class Volume:
             if flip:
                 matrix[:3, 3] += column * (size - 1)
                 array = np.flip(array, 2 - new)
-        return replace(self, array=array, ijk_to_ras=matrix)
+        return replace(self, array=np.ascontiguousarray(array), ijk_to_ras=matrix)
 
     # --- interpolation ---------------------------------------------------------------------------
 
     def resampled(self, grid: Grid, interpolation: str = "linear", fill: float = 0.0) -> Volume:
-        """The values at the voxels of another grid (any orientation, sheared ones too); returns float32.
+        """The values at the voxels of another grid (any orientation, sheared ones too).
 
-        ``nearest`` keeps the dtype and the labels. Where the grids coincide the values come back unchanged.
+        Within half a voxel outside the outermost voxel centres the edge values continue; beyond, it is ``fill``.
+        Where the grids coincide the values come back unchanged.
+
+        Args:
+            grid: where values are wanted.
+            interpolation: ``nearest`` keeps the dtype and the labels; ``linear`` and ``bspline`` (cubic) give float32.
+            fill: the value outside this volume.
         """
         if interpolation not in INTERPOLATIONS:
             raise InvalidInputError(f"interpolation must be one of {INTERPOLATIONS}; got {interpolation!r}.")
+        dtype = self.array.dtype if interpolation == "nearest" else np.dtype(np.float32)
+        _check_fill(fill, dtype)
         if self.grid.same_as(grid, 1e-6):
-            return replace(self, ijk_to_ras=grid.ijk_to_ras)
-        import SimpleITK as sitk
+            return replace(self, array=self.array.astype(dtype, copy=False), ijk_to_ras=grid.ijk_to_ras)
+        array = _interpolated(self.array.astype(dtype, copy=False), np.linalg.inv(self.ijk_to_ras) @ grid.ijk_to_ras,
+                              grid.shape, interpolation, fill)
+        return replace(self, array=array.astype(dtype, copy=False), ijk_to_ras=grid.ijk_to_ras)
 
-        codes = {"nearest": sitk.sitkNearestNeighbor, "linear": sitk.sitkLinear, "bspline": sitk.sitkBSpline}
-        image = _index_image(self.array, keep_type=interpolation == "nearest")
-        mapping = np.linalg.inv(self.ijk_to_ras) @ grid.ijk_to_ras
-        transform = sitk.AffineTransform(3)
-        transform.SetMatrix(mapping[:3, :3].ravel())
-        transform.SetTranslation(mapping[:3, 3])
-        size = [int(n) for n in grid.shape[::-1]]
-        out = sitk.Resample(
-            image, size, transform, codes[interpolation], (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), np.eye(3).ravel(), fill
+    def straightened(self) -> Volume:
+        """This volume on perpendicular axes, with a warning; itself where they are perpendicular already.
+
+        Values are interpolated linearly and integers rounded back to their type, except that an integer image with
+        at most 256 different values may be a label map and takes the nearest voxel. Outside is the lowest value (our
+        choices).
+        """
+        if not self.grid.is_sheared:
+            return self
+        whole_numbers = self.array.dtype.kind in "biu"
+        labels = whole_numbers and len(np.unique(self.array)) <= 256
+        kind = "nearest" if labels else "linear"
+        straight = self.resampled(self.grid.straightened(), kind, fill=float(np.nanmin(self.array)))
+        if whole_numbers and not labels:
+            straight = replace(straight, array=np.rint(straight.array).astype(self.array.dtype))
+        return straight.with_warning(
+            f"The image's axes are not perpendicular; it was resampled ({kind}) to a straight grid of {straight.shape} "
+            "slices, rows and columns."
         )
-        array = sitk.GetArrayFromImage(out)
-        return replace(self, array=array.astype(self.array.dtype) if array.dtype != np.float32 else array,
-                       ijk_to_ras=grid.ijk_to_ras)
 
     # --- SimpleITK ----------------------------------------------------------------------------------
 
     def to_sitk(self) -> sitk.Image:
         """The volume as a SimpleITK image (LPS); raises GeometryError for a sheared grid, which ITK cannot hold."""
-        import SimpleITK as sitk
-
         if self.grid.is_sheared:
             raise GeometryError("The axes of this volume are not perpendicular. Resample it to a straight grid first.")
         lps = LPS_TO_RAS @ self.ijk_to_ras
-        array = self.array.astype(np.uint8) if self.array.dtype == bool else self.array
-        image = sitk.GetImageFromArray(np.ascontiguousarray(array))
+        image = _index_image(self.array)
         image.SetSpacing(self.spacing_mm.tolist())
         image.SetOrigin(lps[:3, 3].tolist())
         image.SetDirection((lps[:3, :3] / self.spacing_mm).ravel().tolist())
@@ -236,12 +250,43 @@ class Volume:
         return cls(array if dimension == 3 else array[None], LPS_TO_RAS @ lps, **attributes)
 
 
-def _index_image(array: np.ndarray, keep_type: bool) -> sitk.Image:
-    """A SimpleITK image whose physical space is the index space, so that any affine can be applied."""
+def _native(array: np.ndarray) -> np.ndarray:
+    """The array in the machine's byte order and at most 64 bits, as torch and ITK need it; no copy where it is so."""
+    dtype = array.dtype.newbyteorder("=")
+    return array.astype(np.float64 if dtype.itemsize > 8 else dtype, copy=False)
+
+
+def _check_fill(fill: float, dtype: np.dtype) -> None:
+    """Refuse a fill value that the voxels cannot hold."""
+    if dtype.kind == "b":
+        fits = fill in (0, 1)
+    elif dtype.kind == "f":
+        fits = True
+    else:
+        limits = np.iinfo(dtype)
+        fits = bool(np.isfinite(fill)) and limits.min <= fill <= limits.max and fill == int(fill)
+    if not fits:
+        raise InvalidInputError(f"The fill value {fill} cannot be held by {dtype} voxels. Convert the volume first.")
+
+
+def _index_image(array: np.ndarray) -> sitk.Image:
+    """A SimpleITK image whose physical space is the index space; bool becomes uint8, float16 float32."""
     import SimpleITK as sitk
 
-    if array.dtype == bool or array.dtype == np.float16:
-        array = array.astype(np.uint8 if array.dtype == bool else np.float32)
-    elif not keep_type:
-        array = array.astype(np.float32)
-    return sitk.GetImageFromArray(np.ascontiguousarray(array))
+    wider = {"bool": np.uint8, "float16": np.float32}.get(array.dtype.name, array.dtype)
+    return sitk.GetImageFromArray(np.ascontiguousarray(array, dtype=wider))
+
+
+def _interpolated(array: np.ndarray, mapping: np.ndarray, shape: Shape, interpolation: str, fill: float) -> np.ndarray:
+    """Values at ``mapping`` (4×4, new to old IJK) times the indices of an array of ``shape``."""
+    import SimpleITK as sitk
+
+    codes = {"nearest": sitk.sitkNearestNeighbor, "linear": sitk.sitkLinear, "bspline": sitk.sitkBSpline}
+    transform = sitk.AffineTransform(3)
+    transform.SetMatrix(mapping[:3, :3].ravel().tolist())
+    transform.SetTranslation(mapping[:3, 3].tolist())
+    out = sitk.Resample(
+        _index_image(array), [int(n) for n in shape[::-1]], transform, codes[interpolation],
+        (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), np.eye(3).ravel().tolist(), float(fill),
+    )  # fmt: skip
+    return sitk.GetArrayFromImage(out)

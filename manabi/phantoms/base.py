@@ -19,6 +19,11 @@ from manabi.volume import Volume
 P = TypeVar("P")
 
 
+def case_rng(seed: int, index: int) -> np.random.Generator:
+    """The generator of case ``index`` of a cohort; a longer cohort of the same seed starts with the same cases."""
+    return np.random.default_rng([seed, index])
+
+
 @dataclass
 class Case:
     """A rendered phantom: images, label maps and truth, and the JSON it can be rebuilt from."""
@@ -48,6 +53,13 @@ class Phantom(ABC, Generic[P]):
     def render(self, parameters: P, context: Context | None = None) -> Case:
         """Render one case."""
         return self.render_batch([parameters], context)[0]
+
+    def pair(self, parameters: P) -> tuple[str, str] | None:
+        """Names of the volumes that are a method's input and what it should make of it; None where there is no pair.
+
+        The demo shows them side by side, and cohort tables list them as ``input`` and ``target``.
+        """
+        return None
 
     def to_json(self, parameters: P) -> str:
         """The parameters as JSON text."""

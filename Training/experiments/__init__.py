@@ -1,0 +1,1 @@
+"""The experiments of the source studies, repeated with ours beside them."""

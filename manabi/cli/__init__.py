@@ -1,0 +1,1 @@
+"""The command line. Each command is a module; what it needs is imported when it runs, so that ``--help`` is quick."""

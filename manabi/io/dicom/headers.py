@@ -1,0 +1,179 @@
+"""Finding DICOM files and reading their headers, fast: only the attributes that sorting and checking need."""
+
+from __future__ import annotations
+
+import os
+import struct
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from manabi.errors import InvalidInputError
+from manabi.io.dicom.pixels import complete_syntax
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+DAMAGED = (EOFError, ValueError, KeyError, AttributeError, TypeError, IndexError, OverflowError, MemoryError,
+           NotImplementedError, RecursionError, struct.error, OSError)  # fmt: skip
+"""What pydicom raises on a file that is damaged, or that is not DICOM though it looks so."""
+
+HEADER_TAGS = (
+    "ImageType", "SOPClassUID", "SOPInstanceUID", "Modality", "SeriesInstanceUID", "StudyInstanceUID", "SeriesNumber",
+    "InstanceNumber", "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation",
+    "BitsAllocated", "ImageOrientationPatient", "ImagePositionPatient", "PixelSpacing", "SliceThickness",
+    "SpacingBetweenSlices", "FrameOfReferenceUID", "RescaleSlope", "RescaleIntercept", "RescaleType", "Units",
+    "ModalityLUTSequence", "PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence",
+    "DetectorInformationSequence", "NumberOfSlices", "SliceVector", "TimeSlotVector", "RotationVector",
+    "RotationInformationSequence", "TemporalPositionIdentifier", "EchoNumbers", "EchoTime", "TriggerTime",
+    "DiffusionBValue", "FrameReferenceTime", "AcquisitionNumber", "AcquisitionTime",
+)  # fmt: skip
+
+MODALITY_OF_CLASS = {
+    "1.2.840.10008.5.1.4.1.1.2": "CT",
+    "1.2.840.10008.5.1.4.1.1.2.1": "CT",
+    "1.2.840.10008.5.1.4.1.1.2.2": "CT",
+    "1.2.840.10008.5.1.4.1.1.4": "MR",
+    "1.2.840.10008.5.1.4.1.1.4.1": "MR",
+    "1.2.840.10008.5.1.4.1.1.4.4": "MR",
+    "1.2.840.10008.5.1.4.1.1.20": "NM",
+    "1.2.840.10008.5.1.4.1.1.5": "NM",
+    "1.2.840.10008.5.1.4.1.1.128": "PT",
+    "1.2.840.10008.5.1.4.1.1.130": "PT",
+    "1.2.840.10008.5.1.4.1.1.1": "CR",
+    "1.2.840.10008.5.1.4.1.1.1.1": "DX",
+    "1.2.840.10008.5.1.4.1.1.1.1.1": "DX",
+    "1.2.840.10008.5.1.4.1.1.66.4": "SEG",
+    "1.2.840.10008.5.1.4.1.1.481.2": "RTDOSE",
+    "1.2.840.10008.5.1.4.1.1.481.3": "RTSTRUCT",
+}
+"""Modality by SOP class, for files that leave Modality out."""
+
+NO_IMAGES = frozenset(
+    "SEG RTSTRUCT RTPLAN RTDOSE RTRECORD RTIMAGE SR PR KO REG FID DOC PLAN M3D RWV ECG HD AU SMR ANN SPV".split()
+)
+"""Modalities of objects that go with images without being images to read (a dose and a segmentation have pixels)."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """The header of one file; ``modality`` is None where neither Modality nor the SOP class says it."""
+
+    path: Path = field(repr=False)
+    dataset: Dataset = field(repr=False)
+    modality: str | None
+
+    def get(self, keyword: str, default: Any = None) -> Any:
+        """An attribute's value; ``default`` where it is missing or empty."""
+        value = self.dataset.get(keyword)
+        return default if value is None or value == "" else value
+
+    def text(self, keyword: str) -> str:
+        """An attribute's value as a text, empty where it is missing."""
+        return str(self.get(keyword, "")).strip()
+
+    def whole(self, keyword: str) -> int | None:
+        """An attribute's value as a whole number, None where it is missing or none."""
+        try:
+            return int(self.get(keyword))
+        except (TypeError, ValueError):
+            return None
+
+    @property
+    def image_type(self) -> tuple[str, ...]:
+        """The values of ImageType, in capitals."""
+        value = self.get("ImageType", "")
+        values = [value] if isinstance(value, str) else list(value)
+        return tuple(str(v).strip().upper() for v in values)
+
+    @property
+    def is_image(self) -> bool:
+        """Whether the file holds an image to read."""
+        return self.modality not in NO_IMAGES and bool(self.whole("Rows")) and bool(self.whole("Columns"))
+
+
+def find_headers(path: Path) -> tuple[list[Header], list[str]]:
+    """Every DICOM header of a file or, recursively, a folder.
+
+    Returns:
+        The headers sorted by path, and the base names of DICOM files that are damaged.
+
+    Raises:
+        InvalidInputError: where the path does not exist, or holds no DICOM at all.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise InvalidInputError("There is no such file or folder. Check the path.")
+    headers, damaged = [], []
+    for file in _files(path):
+        header = read_header(file)
+        if header is not None:
+            headers.append(header)
+        elif _has_preamble(file):
+            damaged.append(file.name)
+    if not headers:
+        raise InvalidInputError(_nothing(path, damaged))
+    return headers, damaged
+
+
+def read_header(path: Path) -> Header | None:
+    """The header of one file, or None where it is damaged or not DICOM. Files without a preamble are read too."""
+    import pydicom
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            dataset = pydicom.dcmread(path, force=True, stop_before_pixels=True, specific_tags=list(HEADER_TAGS))
+            complete_syntax(dataset)
+            _settle(dataset)
+            known = dataset.get("SOPClassUID") or dataset.get("Modality") or dataset.get("Rows")
+    except DAMAGED:
+        return None
+    if not known or str(dataset.get("SOPClassUID", "")) == "1.2.840.10008.1.3.10":
+        return None
+    named = str(dataset.get("Modality") or "").strip().upper()
+    return Header(path, dataset, named or MODALITY_OF_CLASS.get(str(dataset.get("SOPClassUID"))))
+
+
+def _settle(dataset: Dataset) -> None:
+    """Convert every value now, so that nothing fails or warns later; values that break their own type are left out."""
+    for tag in list(dataset.keys()):
+        try:
+            dataset[tag]
+        except DAMAGED:
+            del dataset[tag]
+
+
+def _files(path: Path) -> Iterator[Path]:
+    """The file, or all files below a folder in order of their paths; hidden files and DICOMDIR are left out."""
+    if path.is_file():
+        yield path
+        return
+    for folder, folders, names in os.walk(path):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            if not name.startswith(".") and name.upper() != "DICOMDIR":
+                yield Path(folder) / name
+
+
+def _has_preamble(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(132)[128:] == b"DICM"
+    except OSError:
+        return False
+
+
+def _nothing(path: Path, damaged: list[str]) -> str:
+    if damaged:
+        return f"{some_of(damaged)}: truncated or damaged DICOM. Copy or export it again."
+    what = f"{path.name} is no DICOM file" if path.is_file() else "The folder holds no DICOM files"
+    return f"{what}. Choose a DICOM file, or the folder that holds the series."
+
+
+def some_of(names: list[str], limit: int = 5) -> str:
+    """The first few texts, and how many more there are."""
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + more

@@ -1,0 +1,217 @@
+"""SPECTDenoise as a Manabi method: denoise, measure, grade, and say when not to believe it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+
+from manabi.context import Context
+from manabi.errors import InvalidInputError
+from manabi.method import InputSpec, Method
+from manabi.parameters import Parameters
+from manabi.result import Cell, Result
+from manabi.volume import Volume
+
+if TYPE_CHECKING:
+    from manabi.bundle import Bundle
+    from manabi.spect.denoise import Denoised
+
+PAPER_BUNDLE = "spect-paper-unet4"
+NO_STRIATUM = 0.2
+"""Below this share of variance explained by the striatal template the image is unlike a DAT scan (our choice)."""
+NOISE_MARGIN = 1.25
+"""Input noise outside the training range by this factor is flagged (our choice)."""
+
+
+@dataclass(frozen=True)
+class SPECTParameters(Parameters):
+    """Parameters of SPECTDenoise."""
+
+    pipeline: Literal["ours", "paper"] = field(
+        default="ours", metadata={"help": "ours: every slice, 2.5-D; paper: the source's five normalised slices"}
+    )
+    denoiser: Literal["network", "gaussian", "bilateral", "nlm", "bm3d"] = field(
+        default="network", metadata={"help": "the bundle's network, or a classical filter for comparison"}
+    )
+    consistency_mm: float | None = field(
+        default=None,
+        metadata={"help": "scale (FWHM) above which the input's counts are kept; the bundle's by default", "low": 0.0},
+    )
+    quantify: bool = field(default=True, metadata={"help": "measure binding ratios before and after"})
+    reference: Literal["occipital", "whole_brain"] = field(
+        default="occipital", metadata={"help": "reference region of the binding ratio"}
+    )
+    age_years: float | None = field(
+        default=None, metadata={"help": "age of the patient, for age-adjusted grades", "low": 0.0, "high": 120.0}
+    )
+    norms: str | None = field(default=None, metadata={"help": "JSON file with the site's own normal values"})
+    alert_z: float = field(
+        default=3.0, metadata={"help": "over-correction alert above so many standard errors", "low": 0.5, "high": 20.0}
+    )
+
+
+class SPECTDenoise(Method[SPECTParameters]):
+    """5-minute dopamine-transporter SPECT to the quality of 25 minutes, with binding ratios before and after."""
+
+    name: ClassVar[str] = "spect"
+    title: ClassVar[str] = "SPECTDenoise"
+    summary: ClassVar[str] = (
+        "5-minute dopamine-transporter SPECT to 25-minute quality, with binding ratios before and after"
+    )
+    source: ClassVar[str] = (
+        "Ishiwata Y. Deep-learning image quality improvement and time reduction of brain nuclear medicine. "
+        "KAKENHI 20K16705, 2024; Jpn J Radiol 2025, 10.1007/s11604-025-01933-z"
+    )
+    inputs: ClassVar[tuple[InputSpec, ...]] = (
+        InputSpec("spect", "reconstructed 123I-ioflupane SPECT of the head", ("NM", "PT"), min_shape=(5, 24, 24)),
+    )
+    parameters_type: ClassVar[type[Parameters]] = SPECTParameters
+    phantom: ClassVar[str] = "striatum"
+    default_bundle: ClassVar[str | None] = "spect-default"
+
+    def __init__(self) -> None:
+        self._networks: dict[str, Any] = {}
+
+    def _run(self, inputs: dict[str, Volume], parameters: SPECTParameters, context: Context) -> Result:
+        volume = inputs["spect"]
+        if np.asarray(volume.array).min() < 0:
+            context.warn("Negative counts were set to zero before denoising; the input file is unchanged.")
+            volume = volume.like(np.maximum(volume.array, 0))
+        if parameters.pipeline == "paper":
+            return self._run_paper(volume, parameters, context)
+        context.progress(0.02, "Preparing")
+        with context.span(0.05, 0.75):
+            done = self._denoise(volume, parameters, context)
+        result = Result(volumes={"denoised": done.volume})
+        if done.uncertainty is not None:
+            result.volumes["uncertainty"] = done.uncertainty
+        result.measurements["relative_noise_removed"] = round(done.relative_noise, 4)
+        result.measurements["counts_after_over_before"] = _count_ratio(volume, done.volume)
+        context.progress(0.78, "Measuring binding ratios")
+        if parameters.quantify:
+            self._quantify(volume, done.volume, parameters, context, result)
+        return result
+
+    # --- denoising ----------------------------------------------------------------------------------
+
+    def _denoise(self, volume: Volume, parameters: SPECTParameters, context: Context) -> Denoised:
+        from manabi.spect import denoise
+
+        if parameters.denoiser != "network":
+            return denoise.denoise_with_filter(volume, parameters.denoiser, context)
+        bundle, network = self._network(context, self.default_bundle, "ours")
+        facts = bundle.facts.get("spect", {})
+        settings = denoise.Settings(
+            int(facts.get("context_slices", 5)),
+            float(facts.get("consistency_mm", 0.0)) if parameters.consistency_mm is None else parameters.consistency_mm,
+            float(facts.get("variance_calibration", 1.0)),
+        )
+        done = denoise.denoise_with_network(volume, network, settings, context)
+        _flag_noise(done.relative_noise, facts.get("training_noise_range"), context)
+        return done
+
+    def _network(self, context: Context, default: str | None, pipeline: str) -> tuple[Bundle, Any]:
+        """The bundle to use and its network, loaded once per process."""
+        from manabi.store import BundleStore
+
+        bundle = BundleStore().get(context.bundle or default or "", method=self.name)
+        self.check_bundle(bundle)
+        made_for = bundle.facts.get("spect", {}).get("pipeline", "ours")
+        if made_for != pipeline:
+            raise InvalidInputError(
+                f"Bundle {bundle.name} was trained for pipeline={made_for}, not {pipeline}. "
+                f"Set pipeline={made_for}, or choose another bundle."
+            )
+        key = bundle.provenance()["weights_sha256"]
+        if key not in self._networks:
+            self._networks[key] = bundle.build_network()
+        context.used_bundle = bundle.provenance()
+        if bundle.notice:
+            context.warn(f"Bundle {bundle.name} {bundle.version}: {bundle.notice}.")
+        return bundle, self._networks[key]
+
+    # --- the source's own pipeline ----------------------------------------------------------------
+
+    def _run_paper(self, volume: Volume, parameters: SPECTParameters, context: Context) -> Result:
+        """Five 64×64 slices, as in the source; the result covers only these."""
+        from manabi.inference import predict_stack
+        from manabi.spect import paper
+
+        straight = paper.straighten(volume)
+        images = paper.paper_images(straight)
+        if parameters.denoiser == "network":
+            _, network = self._network(context, PAPER_BUNDLE, "paper")
+            out = predict_stack(network, images.images[:, None], context=context)[:, 0]
+        else:
+            from manabi.filters import FILTERS
+
+            out = np.stack([FILTERS[parameters.denoiser]().apply(image) for image in images.images])
+        counts = images.to_counts(np.clip(out, 0.0, 1.0))
+        box = images.box.like(counts, name="denoised", warnings=straight.warnings)
+        grid = volume.reoriented_like(volume.grid)
+        back = box.reoriented_like(grid.grid)
+        context.warn(
+            "pipeline=paper: only the five slices around the hottest one were denoised (64×64 pixels, 8-bit grey "
+            "levels), as in the source; binding ratios need the whole volume and were not computed."
+        )
+        before = images.box.like(images.to_counts(images.images), name="input_8bit").reoriented_like(grid.grid)
+        return Result(
+            volumes={"denoised": back, "input_8bit": before},
+            measurements={"counts_after_over_before": _count_ratio(before, back)},
+            warnings=list(straight.warnings),
+        )
+
+    # --- numbers a reader reads --------------------------------------------------------------------
+
+    def _quantify(
+        self, before: Volume, after: Volume, parameters: SPECTParameters, context: Context, result: Result
+    ) -> None:
+        from manabi.spect import report
+
+        try:
+            study = report.study(before, after, parameters.reference, parameters.norms, parameters.age_years)
+        except InvalidInputError as error:
+            if parameters.norms:
+                raise
+            context.warn(f"Binding ratios were not computed: {error}")
+            return
+        if study.explained < NO_STRIATUM:
+            context.warn(
+                "No striatal uptake pattern was recognised. If this is not a dopamine-transporter scan, disregard the "
+                "binding ratios and grades."
+            )
+        result.labelmaps["regions"] = study.labelmap
+        result.tables.update(study.tables())
+        result.measurements.update(study.measurements())
+        result.warnings.extend(study.alerts(parameters.alert_z))
+        result.warnings.append(f"Grades use normal values from: {study.norms.source}.")
+
+    def draw(self, inputs: Mapping[str, Volume], result: Result, folder: Path) -> list[Path]:
+        """The before / after / difference figure with the regions' outlines and the table of binding ratios."""
+        from manabi.spect.figure import draw_study
+
+        return [draw_study(inputs["spect"], result, folder / "before_after.png")]
+
+
+def _count_ratio(before: Volume, after: Volume) -> Cell:
+    total = float(np.asarray(before.array, float).sum())
+    return round(float(np.asarray(after.array, float).sum()) / total, 6) if total > 0 else None
+
+
+def _flag_noise(noise: float, trained: list[float] | None, context: Context) -> None:
+    """Warn when the input is noisier or smoother than anything the bundle was trained on."""
+    if not trained:
+        return
+    low, high = trained
+    if noise > high * NOISE_MARGIN or noise < low / NOISE_MARGIN:
+        word = "noisier" if noise > high else "smoother"
+        context.warn(
+            f"Out of the training range: this scan is {word} than those the bundle was trained on (noise removed "
+            f"{noise:.3f} of the head's mean, trained on {low:.3f} to {high:.3f}). Read the result with care."
+        )
+
+
