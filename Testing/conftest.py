@@ -5,8 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from manabi.bundle import Bundle
+    from manabi.phantoms.base import Case
+    from manabi.phantoms.striatum import StriatumParameters
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -29,3 +35,27 @@ def data_folder() -> Callable[[str], Path]:
 def _private_user_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads or writes the real user's models or cache."""
     monkeypatch.setenv("MANABI_HOME", str(tmp_path / "manabi-home"))
+
+
+@pytest.fixture(scope="session")
+def striatum_case() -> tuple[Case, StriatumParameters]:
+    """One rendered DAT-SPECT: left grade 4, right grade 2; and its parameters."""
+    from fixtures_spect import render
+
+    return render(grade_left=4, grade_right=2)
+
+
+@pytest.fixture(scope="session")
+def spect_stand_in(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """A small untrained bundle of SPECTDenoise."""
+    from fixtures_spect import write_stand_in
+
+    return write_stand_in(tmp_path_factory.mktemp("bundles") / "ours")
+
+
+@pytest.fixture(scope="session")
+def paper_stand_in(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """A small untrained bundle of the source's own pipeline."""
+    from fixtures_spect import write_stand_in
+
+    return write_stand_in(tmp_path_factory.mktemp("bundles") / "paper", "paper")

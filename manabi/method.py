@@ -37,7 +37,8 @@ class InputSpec:
         modalities: DICOM modality codes that are accepted; an input whose modality is unknown is let through with
             a warning.
         optional: whether the method runs without it.
-        min_shape: least number of slices, rows and columns.
+        min_shape: least number of slices, rows and columns, in whatever order the image has them: the shortest axis
+            is compared with the least of these numbers, and so on.
     """
 
     def __init__(
@@ -69,9 +70,10 @@ class InputSpec:
                 f"this is {volume.modality}. "
                 "Choose another series."
             )
-        if any(n < least for n, least in zip(volume.shape, self.min_shape, strict=True)):
+        if any(n < least for n, least in zip(sorted(volume.shape), sorted(self.min_shape), strict=True)):
             raise InvalidInputError(
-                f"{self.name}: expected at least {self.min_shape} slices, rows and columns; got {volume.shape}."
+                f"{self.name}: expected at least {self.min_shape} slices, rows and columns; got {volume.shape}. "
+                "Export the whole series."
             )
 
     def _check_values(self, array: np.ndarray) -> None:

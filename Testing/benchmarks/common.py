@@ -63,9 +63,16 @@ def current_mb() -> float:
 
 
 def peak_mb() -> float:
-    """Largest resident memory of this process so far, MB."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+    """Largest resident memory of this process so far, MB.
+
+    On Linux from VmHWM: ``ru_maxrss`` of a new process begins with what its parent had.
+    """
+    status = Path("/proc/self/status")
+    lines = status.read_text().splitlines() if status.is_file() else []
+    high_water = next((line.split()[1] for line in lines if line.startswith("VmHWM")), None)
+    if high_water is not None:
+        return int(high_water) / 2**10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 
 
 def summary(seconds: Sequence[float]) -> dict[str, Any]:

@@ -5,8 +5,10 @@ Usage: bootstrap.py [VENV_FOLDER]
 
 Order matters: torch first (the CPU build where there is no NVIDIA GPU, since the default wheel drags in
 gigabytes of CUDA libraries), then numpy and setuptools, then pyradiomics, whose build needs numpy but does not
-say so, then this package. Environment variables: MANABI_TORCH (requirement, default below),
-MANABI_TORCH_INDEX (package index with CPU builds).
+say so, then this package. Running it again completes an environment that was interrupted.
+
+Environment variables: MANABI_TORCH (requirement, default below), MANABI_TORCH_INDEX (package index with CPU builds);
+pip's own (PIP_INDEX_URL, HTTPS_PROXY, ...) hold as well.
 """
 
 from __future__ import annotations
@@ -23,6 +25,8 @@ from urllib.parse import urlsplit
 ROOT = Path(__file__).resolve().parents[2]
 TORCH = os.environ.get("MANABI_TORCH", "torch==2.13.0")
 CPU_INDEX = os.environ.get("MANABI_TORCH_INDEX", "https://download.pytorch.org/whl/cpu")
+PROXIES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
+CONNECT_S = 5.0
 
 
 def pip(python: Path, *arguments: str) -> None:
@@ -34,15 +38,21 @@ def pip(python: Path, *arguments: str) -> None:
 
 def torch_arguments() -> list[str]:
     """The requirement for torch, with the index of CPU builds where there is no NVIDIA GPU."""
-    if shutil.which("nvidia-smi") or sys.platform == "darwin" or not resolves(CPU_INDEX):
+    if shutil.which("nvidia-smi") or sys.platform == "darwin" or not reachable(CPU_INDEX):
         return [TORCH]
     return [TORCH, "--extra-index-url", CPU_INDEX]
 
 
-def resolves(url: str) -> bool:
-    """Whether the index's host is known here; behind a firewall pip's own configuration must do."""
+def reachable(url: str) -> bool:
+    """Whether pip can get to the index: a connection is tried, unless a proxy does the connecting.
+
+    Behind a firewall pip's own configuration must do; naming an index that does not answer would make pip wait for it.
+    """
+    if any(os.environ.get(name) for name in PROXIES):
+        return True
+    address = urlsplit(url)
     try:
-        socket.getaddrinfo(urlsplit(url).hostname, 443)
+        socket.create_connection((address.hostname, address.port or 443), timeout=CONNECT_S).close()
     except OSError:
         return False
     return True
@@ -50,16 +60,12 @@ def resolves(url: str) -> bool:
 
 def has(python: Path, module: str) -> bool:
     """Whether the environment can import a module."""
-    return subprocess.run([str(python), "-c", f"import {module}"], capture_output=True).returncode == 0
+    command = [str(python), "-c", f"import {module}"]
+    return python.exists() and subprocess.run(command, capture_output=True).returncode == 0
 
 
-def main() -> int:
-    """Build or complete the environment; returns the exit status."""
-    folder = Path(sys.argv[1] if len(sys.argv) > 1 else ".venv")
-    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    if not python.exists():
-        venv.create(folder, with_pip=True)
-    python = python.absolute()
+def install(python: Path) -> None:
+    """Everything that Manabi, its tests and its training need; raises CalledProcessError when pip fails."""
     if not has(python, "torch"):
         pip(python, *torch_arguments())
     pip(python, "numpy", "setuptools>=77,<85", "wheel")
@@ -69,6 +75,24 @@ def main() -> int:
         except subprocess.CalledProcessError:
             print("pyradiomics could not be built (is there a C compiler?); Manabi works without it.", file=sys.stderr)
     pip(python, "-e", ".[test,survival]")
+
+
+def main() -> int:
+    """Build or complete the environment; returns the exit status."""
+    folder = Path(sys.argv[1] if len(sys.argv) > 1 else ".venv").absolute()
+    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    try:
+        if not has(python, "pip"):
+            venv.create(folder, with_pip=True)
+        install(python)
+    except subprocess.CalledProcessError as error:
+        print(
+            f"The set-up stopped: {' '.join(map(str, error.cmd))} ended with status {error.returncode}; the reason is "
+            "above. Without a way to the package index, set PIP_INDEX_URL or HTTPS_PROXY as your site does, then run "
+            "the same command again: it goes on where it stopped.",
+            file=sys.stderr,
+        )
+        return 1
     return 0
 
 

@@ -124,4 +124,5 @@ def _with_noise(seen: np.ndarray, criteria: Criteria, seed: int) -> Criteria:
 def read_all(slabs: Sequence[Slab], images: Sequence[np.ndarray], criteria: Criteria, seed: int) -> np.ndarray:
     """Grades by all readers, ``(3 readers, n cases, 2 sides)``; the seed makes this reading another one."""
     seen = np.stack([brightness(slab, image) for slab, image in zip(slabs, images, strict=True)])
-    return np.stack([read(seen, criteria, reader, np.random.default_rng([seed, n])) for n, reader in enumerate(READERS)])
+    rngs = [np.random.default_rng([seed, n]) for n in range(len(READERS))]
+    return np.stack([read(seen, criteria, reader, rng) for reader, rng in zip(READERS, rngs, strict=True)])

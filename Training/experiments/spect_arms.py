@@ -30,6 +30,9 @@ OURS = "Manabi (ours)"
 REFERENCE = "U-Net(L4)"
 FILTER_ARMS = {"Gaussian": "gaussian", "Bilateral": "bilateral", "Non-local means": "nlm", "BM3D": "bm3d"}
 TUNING_IMAGES = 40
+SMALL = " (small)"
+SMALL_TRANSUNET = {"layers": 4, "heads": 4, "dim": 192, "mlp_dim": 768}
+"""TransUNET for processors: the source's has 86 million weights."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,11 @@ def filter_arm(name: str, validation: list[Slab]) -> Arm:
     """A classical filter whose parameters were tuned on validation images by SSIM."""
     pairs = [pair for slab in validation for pair in zip(slab.short.images, slab.full.images, strict=True)]
     step = max(len(pairs) // TUNING_IMAGES, 1)
-    chosen = filters.tune(FILTER_ARMS[name], pairs[::step], lambda out, true: ssim(true * 255, np.clip(out, 0, 1) * 255))
+
+    def likeness(out: np.ndarray, true: np.ndarray) -> float:
+        return ssim(true * 255, np.clip(out, 0, 1) * 255)
+
+    chosen = filters.tune(FILTER_ARMS[name], pairs[::step], likeness)
     logger.info("%s: %s", name, chosen)
 
     def run(pair: Pair, slab: Slab) -> Output:
@@ -69,9 +76,12 @@ def filter_arm(name: str, validation: list[Slab]) -> Arm:
 
 def paper_arm(name: str, cohort: Cohort, config: TrainConfig, folder: Path, resume: bool) -> Arm:
     """A network of the source, trained with the source's pipeline; U-Net(L4) also leaves a bundle."""
-    kind, arguments = PAPER_NETWORKS[name]
+    kind, arguments = PAPER_NETWORKS[name.removesuffix(SMALL)]
+    if name.endswith(SMALL):
+        arguments = {**arguments, **SMALL_TRANSUNET}
     text = "-".join(str(n) for n in arguments["filters"])
-    recipe = SPECTRecipe(pipeline="paper", network=kind, filters=text, name="spect-paper-unet4")  # type: ignore[arg-type]
+    settings = {"pipeline": "paper", "network": kind, "filters": text, "name": "spect-paper-unet4"}
+    recipe = SPECTRecipe.of(settings)
     training, validation = (prepare(cohort.split(part), "paper") for part in ("training", "validation"))
     task = SPECTTask(recipe, training, validation, cohort.data_hash, {"in_channels": 1, "out_channels": 1, **arguments})
     result = fit(task, config, folder, resume=resume)

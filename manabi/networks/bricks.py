@@ -103,9 +103,9 @@ class ImageNetwork(nn.Module):
         residual: add the centre channel; only with ``linear``, or the sum would not be the image.
         norm: ``none`` (as the source), ``batch`` or ``instance``, after every 3×3 convolution.
 
-    Weights are drawn from torch's global generator (our choice; the library's default is Xavier uniform everywhere): He
-    normal (He et al. 2015, arXiv:1502.01852) for convolutions, Xavier uniform for linear layers and the last one, which
-    begins at a tenth of that in a residual network, near the identity; biases are 0.
+    Weights are drawn from torch's global generator by Xavier uniform (Glorot and Bengio, AISTATS 2010), biases are
+    0: the defaults of Keras and so, presumably, of the source. The last layer of a residual network begins at a tenth,
+    so that training starts near the identity (our choice).
     """
 
     def __init__(
@@ -149,16 +149,10 @@ class ImageNetwork(nn.Module):
     def initialise(self) -> None:
         """Draw all weights; called at the end of a network's constructor."""
         for module in self.modules():
-            if isinstance(module, nn.Conv2d | nn.Conv3d | nn.ConvTranspose2d | nn.ConvTranspose3d):
-                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+            if isinstance(module, nn.Conv2d | nn.Conv3d | nn.ConvTranspose2d | nn.ConvTranspose3d | nn.Linear):
+                nn.init.xavier_uniform_(module.weight, gain=0.1 if self.residual and module is self.head else 1.0)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
-            elif isinstance(module, nn.Linear):
-                nn.init.xavier_uniform_(module.weight)
-                nn.init.zeros_(module.bias)
-        for parameter in self.head.parameters():
-            if parameter.ndim > 1:
-                nn.init.xavier_uniform_(parameter, gain=0.1 if self.residual else 1.0)
 
 
 def concatenate(*tensors: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ Imaging 1994;13:601-609, doi:10.1109/42.363108.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 
@@ -33,6 +33,7 @@ def osem(
     additive: torch.Tensor | None,
     iterations: int,
     subsets: int,
+    order: Sequence[int] | None = None,
     on_iteration: Callable[[int], None] | None = None,
 ) -> torch.Tensor:
     """Reconstruct one or several sets of projections of the same camera and attenuation.
@@ -43,20 +44,25 @@ def osem(
         additive: estimated scatter and septal penetration, same shape, in counts; None for none.
         iterations: passes through all views.
         subsets: number of subsets, at most the number of views; view v belongs to subset ``v % subsets``.
+        order: the order in which subsets are used; None for :func:`subset_order`.
         on_iteration: called with the number of each finished iteration.
 
     Returns:
         ``(pixels, batch, slices)`` in counts per voxel of the whole acquisition, corrected for attenuation.
 
     Raises:
-        InvalidInputError: for impossible iterations or subsets.
+        InvalidInputError: for impossible iterations or subsets, or counts that are not of this camera.
     """
     views = projector.geometry.views
     if iterations < 1 or not 1 <= subsets <= views:
         raise InvalidInputError(
             f"OSEM needs at least 1 iteration and 1 to {views} subsets; got {iterations} × {subsets}."
         )
-    groups = [tuple(range(s, views, subsets)) for s in subset_order(subsets)]
+    if counts.ndim != 4 or counts.shape[:2] != (views, projector.geometry.bins):
+        raise InvalidInputError(
+            f"Expected counts of shape ({views}, {projector.geometry.bins}, batch, slices); got {tuple(counts.shape)}."
+        )
+    groups = [tuple(range(s, views, subsets)) for s in order or subset_order(subsets)]
     parts = [_Subset(projector, group, counts, additive) for group in groups]
     image = _start(projector, counts)
     for iteration in range(iterations):

@@ -19,7 +19,6 @@ from torch.nn.functional import embedding_bag
 
 from manabi.errors import InvalidInputError
 
-
 SMALLEST_SHARE = 1e-7
 """Shares of a pixel below this are rounding, and may be negative, which OSEM would amplify: they are left out."""
 
@@ -83,7 +82,8 @@ def field_of_view(geometry: Geometry) -> tuple[np.ndarray, np.ndarray]:
     centre = (geometry.matrix - 1) / 2
     rows, columns = np.indices((geometry.matrix, geometry.matrix))
     inside = np.hypot(rows - centre, columns - centre) <= geometry.side / 2 - 0.5
-    return np.nonzero(inside)
+    found = np.nonzero(inside)
+    return found[0], found[1]
 
 
 def centred_pixels(geometry: Geometry) -> tuple[np.ndarray, np.ndarray]:

@@ -62,6 +62,11 @@ class Acquisition:
     noise_seed: int = 0
 
 
+def image_names(plan: Acquisition) -> tuple[str, str]:
+    """Keys of the short and the full scan's images."""
+    return f"spect_{plan.minutes:g}min", f"spect_{plan.full_minutes:g}min"
+
+
 @dataclass(frozen=True)
 class Reconstruction:
     """How images are made of the counts.
@@ -128,8 +133,7 @@ class StriatumPhantom(Phantom[StriatumParameters]):
 
     def pair(self, parameters: StriatumParameters) -> tuple[str, str]:
         """The short and the full scan."""
-        scan = parameters.acquisition
-        return f"spect_{scan.minutes:g}min", f"spect_{scan.full_minutes:g}min"
+        return image_names(parameters.acquisition)
 
     def render_batch(self, parameters: Sequence[StriatumParameters], context: Context | None = None) -> list[Case]:
         """Render cases one after the other, so that a case does not depend on its neighbours.

@@ -24,12 +24,13 @@ from manabi.phantoms.spect_camera import (
     to_volume,
 )
 from manabi.phantoms.spect_tables import Geometry
+from manabi.phantoms.striatum import Acquisition, image_names
 from manabi.phantoms.striatum_anatomy import STRIATA, Rendered
 from manabi.result import LEFT, RIGHT, Cell, Code, Labelmap, Segment
 from manabi.volume import Volume
 
 if TYPE_CHECKING:
-    from manabi.phantoms.striatum import Acquisition, StriatumParameters
+    from manabi.phantoms.striatum import StriatumParameters
 
 CAUDATE = Code("11000004", "SCT", "Caudate nucleus")
 PUTAMEN = Code("89278009", "SCT", "Putamen")
@@ -81,11 +82,11 @@ def _render(parameters: StriatumParameters, record: dict[str, Any], context: Con
     known = geometry if recipe.resolution_recovery else Geometry(views=plan.views, nodes=1)
     model = Projector(known, attenuation_factors(geometry, ct), blur if recipe.resolution_recovery else None)
     images = osem(model, scan.counts, scan.scatter, recipe.iterations, recipe.subsets,
-                  lambda _: context.check_cancelled())  # fmt: skip
+                  on_iteration=lambda _: context.check_cancelled())  # fmt: skip
     short, full = (smooth(to_volume(images[:, n], geometry), recipe.filter_fwhm_mm, geometry) for n in (0, 1))
     maps = {
-        f"spect_{plan.minutes:g}min": (short, "CNTS", "NM"),
-        f"spect_{plan.full_minutes:g}min": (full, "CNTS", "NM"),
+        image_names(plan)[0]: (short, "CNTS", "NM"),
+        image_names(plan)[1]: (full, "CNTS", "NM"),
         "activity": (to_volume(rendered.activity * scale, geometry), "CNTS", "NM"),
         "mu_map": (to_volume(ct, geometry), "1CM", "CT"),
     }
@@ -101,8 +102,9 @@ def take_scan(camera: Projector, activity: torch.Tensor, plan: Acquisition) -> t
     """
     primary = camera.forward(activity[:, None])[:, :, 0]
     scatter = _scattered(primary, plan, camera.geometry)
-    scatter *= plan.scatter_fraction / (1 - plan.scatter_fraction) * float(primary.double().sum() / scatter.double().sum())
-    scale = plan.counts / float((primary.double().sum() + scatter.double().sum()))
+    seen, spread = float(primary.double().sum()), float(scatter.double().sum())
+    scatter *= plan.scatter_fraction / (1.0 - plan.scatter_fraction) * seen / spread
+    scale = plan.counts * (1.0 - plan.scatter_fraction) / seen
     generator = torch.Generator().manual_seed(plan.noise_seed)
     mean = ((primary + _central(scatter, camera.geometry.bins)) * scale).cpu()
     counts = _poisson_pair(mean, plan, generator)
@@ -190,13 +192,16 @@ def _device(context: Context) -> torch.device:
 def _check(parameters: StriatumParameters) -> None:
     """Raise InvalidInputError for what cannot be simulated."""
     plan, recipe, anatomy = parameters.acquisition, parameters.reconstruction, parameters.anatomy
-    if not 0 < plan.minutes <= plan.full_minutes or not plan.counts > 0:
+    if not 0 < plan.minutes < plan.full_minutes or not plan.counts > 0:
         raise InvalidInputError(
-            f"Expected 0 < minutes <= full_minutes and counts > 0; got {plan.minutes}, {plan.full_minutes} "
+            f"Expected 0 < minutes < full_minutes and counts > 0; got {plan.minutes}, {plan.full_minutes} "
             f"and {plan.counts}."
         )
     if not 0 <= plan.scatter_fraction < 1 or plan.n_slices < 1 or recipe.filter_fwhm_mm < 0:
-        raise InvalidInputError("Expected a scatter fraction in [0, 1), at least one slice and a filter of 0 mm or more.")
+        raise InvalidInputError(
+            f"Expected a scatter fraction in [0, 1), at least one slice and a filter of 0 mm or more; got "
+            f"{plan.scatter_fraction}, {plan.n_slices} and {recipe.filter_fwhm_mm}."
+        )
     reach = 95.0 * anatomy.scale + math.hypot(*anatomy.shift_mm[:2])
     room = Geometry().radius_mm + 3.0
     if reach > room:

@@ -96,6 +96,13 @@ class SPECTDenoise(Method[SPECTParameters]):
             self._quantify(volume, done.volume, parameters, context, result)
         return result
 
+    def load(self, context: Context) -> None:
+        """Load the bundle's network ahead of a run."""
+        from manabi.store import BundleStore
+
+        bundle = BundleStore().get(context.bundle or self.default_bundle or "", method=self.name)
+        self._network(context, bundle.name, str(bundle.facts.get("spect", {}).get("pipeline", "ours")))
+
     # --- denoising ----------------------------------------------------------------------------------
 
     def _denoise(self, volume: Volume, parameters: SPECTParameters, context: Context) -> Denoised:

@@ -94,7 +94,8 @@ def test_the_processor_follows_the_graphics_card_with_its_own_plan():
     plan = {"cuda:0": Setting("cuda:0", 2, (64, 64, 64), (32, 64, 64)), "cpu": Setting("cpu", 1, (128, 64, 64))}
     assert climb_down("cuda:0", plan.__getitem__, attempt, context) == "done"
     assert [(s.device, s.batch, s.window) for s in tried] == [
-        ("cuda:0", 2, (64, 64, 64)), ("cuda:0", 1, (64, 64, 64)), ("cuda:0", 1, (32, 64, 64)), ("cpu", 1, (128, 64, 64)),
+        ("cuda:0", 2, (64, 64, 64)), ("cuda:0", 1, (64, 64, 64)), ("cuda:0", 1, (32, 64, 64)),
+        ("cpu", 1, (128, 64, 64)),
     ]  # fmt: skip
     assert context.used_device == "cpu"
     assert "the processor did the work, which is slower" in context.warnings[-1]

@@ -42,7 +42,7 @@ def test_a_cancelled_stack_stops_between_batches():
 
 def test_progress_rises_from_part_to_part_and_within_them(blur):
     seen = []
-    context = Context(device="cpu", precision="float32", on_progress=lambda fraction, text: seen.append((fraction, text)))
+    context = Context(device="cpu", precision="float32", on_progress=lambda *told: seen.append(told))
     predict_volume(blur, np.ones((1, 16, 16, 64), np.float32), context=context, window=(16, 16, 16), overlap=0.0)
     fractions = [fraction for fraction, _ in seen]
     assert fractions == sorted(fractions)

@@ -78,7 +78,7 @@ def test_windows_without_foreground_are_left_out_and_get_the_empty_value(blur, e
     mask[8, 8, [4, 90]] = True
     calls = []
     blur.register_forward_hook(lambda *_: calls.append(1))
-    found = predict_volume(blur, image, context=exact, window=(16, 16, 16), overlap=0.0, foreground=mask, empty_value=-7)
+    found = predict_volume(blur, image, context=exact, window=(16,) * 3, overlap=0.0, foreground=mask, empty_value=-7)
     assert len(calls) == 2
     assert (found[..., 16:80] == -7).all()
     reference = predict_volume(blur, image, context=exact, window=(16, 16, 16), overlap=0.0)

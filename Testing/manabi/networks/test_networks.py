@@ -206,3 +206,22 @@ def test_a_unet_needs_no_monai_and_the_registry_no_torch():
         "n.build('unet'); assert 'monai' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_few_steps_of_training_lower_the_loss(name):
+    """Catches weights so large that the sigmoid is saturated from the start."""
+    torch.manual_seed(0)
+    transformer = {"layers": 1, "heads": 2, "dim": 16, "mlp_dim": 32} if name == "transunet" else {}
+    network = build(name, output_activation="sigmoid", **transformer)
+    image = torch.rand(2, 1, 32, 32)
+    target = torch.nn.functional.avg_pool2d(image, 5, 1, 2)
+    optimiser = torch.optim.Adam(network.parameters(), 1e-3)
+    losses = []
+    for _ in range(15):
+        loss = (network(image) - target).square().mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.75 * losses[0]

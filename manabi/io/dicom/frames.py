@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from manabi.errors import GeometryError, ManabiError
-from manabi.io.dicom.headers import DAMAGED, Header
+from manabi.errors import GeometryError, InvalidInputError, ManabiError
+from manabi.io.dicom.headers import Header
+from manabi.io.dicom.pixels import damage
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -70,12 +71,13 @@ def frames_of(header: Header) -> list[Frame]:
 
     Raises:
         GeometryError: where a multi-frame file contradicts itself.
+        InvalidInputError: for gated or dynamic nuclear medicine.
     """
     try:
         return _frames(header, header.whole("NumberOfFrames") or 1)
     except ManabiError:
         raise
-    except DAMAGED as error:
+    except damage() as error:
         raise GeometryError(f"The geometry in {header.path.name} is damaged. Export the file again.") from error
 
 
@@ -213,10 +215,7 @@ def _nuclear_frames(header: Header, count: int) -> list[Frame]:
     warnings by :func:`manabi.io.dicom.read.read_dicom`.
     """
     orientation, position = _nuclear_place(header)
-    slices = header.get("SliceVector")
-    order = floats(slices, count) if slices is not None else np.arange(1.0, count + 1)
-    if order is None:
-        raise GeometryError(f"{header.path.name} has {count} frames, but its SliceVector says otherwise. Export again.")
+    order = _nuclear_order(header, count)
     step = number(header.get("SpacingBetweenSlices")) or number(header.get("SliceThickness"))
     if not step:
         raise GeometryError(
@@ -228,9 +227,28 @@ def _nuclear_frames(header: Header, count: int) -> list[Frame]:
         normal = np.cross(orientation[0], orientation[1])
         origin = np.zeros(3) if position is None else position
         places = [origin + (k - 1) * step * normal for k in order]
-    times = header.get("TimeSlotVector")
-    slots = [{} if times is None else {"TimeSlot": str(t)} for t in (times or [0] * count)]
+    times = floats(header.get("TimeSlotVector"), count)
     return [
-        _frame(header, k, orientation=orientation, position=places[k], moments=slots[k] if k < len(slots) else {})
+        _frame(
+            header, k, orientation=orientation, position=places[k],
+            moments={} if times is None else {"TimeSlotVector": f"{times[k]:g}"},
+        )
         for k in range(count)
-    ]
+    ]  # fmt: skip
+
+
+def _nuclear_order(header: Header, count: int) -> np.ndarray:
+    """The number (from 1) of each frame's slice: SliceVector, else the order of the frames."""
+    vector = header.get("SliceVector")
+    if vector is not None:
+        order = floats([vector] if count == 1 else vector, count)
+        if order is None:
+            raise GeometryError(f"{header.path.name} has {count} frames, its SliceVector differs. Export it again.")
+        return order
+    slices = header.whole("NumberOfSlices") or count
+    if slices != count or any("GATED" in kind for kind in header.image_type):
+        raise InvalidInputError(
+            f"{header.path.name} is 4-D: it has {count} frames of {slices} slices (gated, dynamic or of several energy "
+            "windows). Manabi reads one volume at a time: export the one you need as its own series."
+        )
+    return np.arange(1.0, count + 1)

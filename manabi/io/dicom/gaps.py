@@ -10,7 +10,8 @@ from manabi.errors import GeometryError
 from manabi.io.dicom.frames import Frame
 
 PLACE_TOLERANCE_MM = 0.1
-PLACE_TOLERANCE_RATIO = 0.1
+PLACE_TOLERANCE_RATIO = 0.2
+WHOLE_TOLERANCE = 0.1
 GAP_RATIO = 1.5
 
 
@@ -61,8 +62,8 @@ def spacing_or_gap(heights_mm: np.ndarray, frames: list[Frame]) -> float:
     runs = runs_of(heights_mm)
     long_runs = [run for run in runs if run.is_long]
     for position, run in enumerate(runs):
-        expected = _expected(runs, position, float(steps.min()))
-        if not run.is_long and run.spacing_mm > GAP_RATIO * expected:
+        if not run.is_long and run.spacing_mm > GAP_RATIO * max(_beside(runs, position), default=float(steps.min())):
+            expected = min(_nearest_long(runs, position), default=float(steps.min()))
             raise _missing(frames, run.first, run.spacing_mm, expected)
     jump = _numbering_jump(steps, frames)
     if jump is not None:
@@ -77,11 +78,21 @@ def described(heights_mm: np.ndarray) -> str:
     return ", ".join(texts[:6]) + (f" and {len(texts) - 6} changes more" if len(texts) > 6 else "")
 
 
-def _expected(runs: list[Run], position: int, smallest_mm: float) -> float:
-    """The spacing that a short run is held against: the larger of the nearest long runs on both sides."""
+def _nearest_long(runs: list[Run], position: int) -> list[float]:
+    """The spacing of the nearest long run on each side, as far as there is one."""
     before = [run.spacing_mm for run in runs[:position] if run.is_long][-1:]
     after = [run.spacing_mm for run in runs[position + 1 :] if run.is_long][:1]
-    return max(before + after, default=smallest_mm)
+    return before + after
+
+
+def _beside(runs: list[Run], position: int) -> list[float]:
+    """What a short run is held against on each side: the nearest long run, or its direct neighbour if that is finer."""
+    sides = []
+    for neighbours in (runs[:position][::-1], runs[position + 1 :]):
+        long_one = next((run.spacing_mm for run in neighbours if run.is_long), None)
+        if long_one is not None:
+            sides.append(min(long_one, neighbours[0].spacing_mm))
+    return sides
 
 
 def _numbering_jump(steps_mm: np.ndarray, frames: list[Frame]) -> int | None:
@@ -92,13 +103,13 @@ def _numbering_jump(steps_mm: np.ndarray, frames: list[Frame]) -> int | None:
     if numbers.min() <= 0:
         return None
     factors, jumps = steps_mm / steps_mm.min(), numbers / numbers.min()
-    found = np.flatnonzero((jumps >= 2) & (np.abs(factors / jumps - 1) < PLACE_TOLERANCE_RATIO))
+    found = np.flatnonzero((jumps >= 2) & (np.abs(factors / jumps - 1) < WHOLE_TOLERANCE))
     return int(found[0]) if found.size else None
 
 
 def _missing(frames: list[Frame], index: int, found_mm: float, expected_mm: float) -> GeometryError:
     count = round(found_mm / expected_mm)
-    whole = abs(found_mm / expected_mm - count) < PLACE_TOLERANCE_RATIO
+    whole = abs(found_mm / expected_mm - count) < WHOLE_TOLERANCE
     lost = count - 1
     what = f": {lost} slice{'s are' if lost > 1 else ' is'} missing" if whole and lost else ""
     return GeometryError(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import struct
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -11,14 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from manabi.errors import InvalidInputError
-from manabi.io.dicom.pixels import complete_syntax
+from manabi.io.dicom.pixels import complete_syntax, damage, settle
 
 if TYPE_CHECKING:
     from pydicom import Dataset
-
-DAMAGED = (EOFError, ValueError, KeyError, AttributeError, TypeError, IndexError, OverflowError, MemoryError,
-           NotImplementedError, RecursionError, struct.error, OSError)  # fmt: skip
-"""What pydicom raises on a file that is damaged, or that is not DICOM though it looks so."""
 
 HEADER_TAGS = (
     "ImageType", "SOPClassUID", "SOPInstanceUID", "Modality", "SeriesInstanceUID", "StudyInstanceUID", "SeriesNumber",
@@ -51,13 +46,17 @@ MODALITY_OF_CLASS = {
 }
 """Modality by SOP class, for files that leave Modality out."""
 
-NO_IMAGES = frozenset(
-    "SEG RTSTRUCT RTPLAN RTDOSE RTRECORD RTIMAGE SR PR KO REG FID DOC PLAN M3D RWV ECG HD AU SMR ANN SPV".split()
-)
+DIRECTORY_CLASS = b"1.2.840.10008.1.3.10\0"
+"""SOP class of a DICOMDIR, as it stands in the file."""
+
+NO_IMAGES = frozenset((
+    "SEG", "RTSTRUCT", "RTPLAN", "RTDOSE", "RTRECORD", "RTIMAGE", "SR", "PR", "KO", "REG", "FID", "DOC", "PLAN", "M3D",
+    "RWV", "ECG", "HD", "AU", "SMR", "ANN",
+))  # fmt: skip
 """Modalities of objects that go with images without being images to read (a dose and a segmentation have pixels)."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Header:
     """The header of one file; ``modality`` is None where neither Modality nor the SOP class says it."""
 
@@ -111,7 +110,7 @@ def find_headers(path: Path) -> tuple[list[Header], list[str]]:
         header = read_header(file)
         if header is not None:
             headers.append(header)
-        elif _has_preamble(file):
+        elif _starts_like_dicom(file, preamble_only=True):
             damaged.append(file.name)
     if not headers:
         raise InvalidInputError(_nothing(path, damaged))
@@ -122,28 +121,21 @@ def read_header(path: Path) -> Header | None:
     """The header of one file, or None where it is damaged or not DICOM. Files without a preamble are read too."""
     import pydicom
 
+    if not _starts_like_dicom(path):
+        return None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             dataset = pydicom.dcmread(path, force=True, stop_before_pixels=True, specific_tags=list(HEADER_TAGS))
             complete_syntax(dataset)
-            _settle(dataset)
+            settle(dataset)
             known = dataset.get("SOPClassUID") or dataset.get("Modality") or dataset.get("Rows")
-    except DAMAGED:
+    except damage():
         return None
-    if not known or str(dataset.get("SOPClassUID", "")) == "1.2.840.10008.1.3.10":
+    if not known:
         return None
     named = str(dataset.get("Modality") or "").strip().upper()
     return Header(path, dataset, named or MODALITY_OF_CLASS.get(str(dataset.get("SOPClassUID"))))
-
-
-def _settle(dataset: Dataset) -> None:
-    """Convert every value now, so that nothing fails or warns later; values that break their own type are left out."""
-    for tag in list(dataset.keys()):
-        try:
-            dataset[tag]
-        except DAMAGED:
-            del dataset[tag]
 
 
 def _files(path: Path) -> Iterator[Path]:
@@ -158,12 +150,19 @@ def _files(path: Path) -> Iterator[Path]:
                 yield Path(folder) / name
 
 
-def _has_preamble(path: Path) -> bool:
+def _starts_like_dicom(path: Path, *, preamble_only: bool = False) -> bool:
+    """Whether a file has the preamble, or starts as a data set without one does; a directory of files does not count.
+
+    Without this look, pydicom would parse every other file of a folder as if it were DICOM.
+    """
     try:
         with path.open("rb") as file:
-            return file.read(132)[128:] == b"DICM"
+            start = file.read(1024)
     except OSError:
         return False
+    if start[128:132] == b"DICM":
+        return DIRECTORY_CLASS not in start
+    return not preamble_only and start[:2] in (b"\x02\x00", b"\x08\x00") and start[3:4] == b"\x00"
 
 
 def _nothing(path: Path, damaged: list[str]) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import manabi
 from manabi.errors import InvalidInputError
-from manabi.io.dicom.headers import DAMAGED
+from manabi.io.dicom.pixels import damage
 from manabi.io.dicom.source import DicomSource
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def read_reference(reference: DicomSource) -> Dataset:
             warnings.simplefilter("ignore")
             header = pydicom.dcmread(reference.files[0], force=True, stop_before_pixels=True)
             header.decode()
-    except DAMAGED as error:
+    except damage() as error:
         raise InvalidInputError(
             "The original DICOM files can no longer be read; a derived series needs their patient and study. "
             "Put them back, or write NIfTI or NRRD instead."
@@ -104,7 +104,7 @@ def copy(reference: Dataset, dataset: Dataset, keywords: tuple[str, ...]) -> Non
         try:
             if keyword in reference:
                 setattr(dataset, keyword, reference[keyword].value)
-        except DAMAGED:
+        except damage():
             continue
 
 
@@ -128,7 +128,7 @@ def describe_derivation(
     purpose.CodeValue, purpose.CodingSchemeDesignator, purpose.CodeMeaning = MODIFYING_EQUIPMENT
     tool = Dataset()
     tool.PurposeOfReferenceCodeSequence = [purpose]
-    tool.Manufacturer, tool.ManufacturerModelName = "Manabi", method[:64] or "Manabi"
+    tool.Manufacturer, tool.ManufacturerModelName = "Manabi", "Manabi"
     tool.SoftwareVersions = manabi.__version__
     tool.ContributionDateTime = now.strftime("%Y%m%d%H%M%S")
     tool.ContributionDescription = "; ".join(

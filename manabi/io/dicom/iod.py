@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from manabi.geometry import LPS_TO_RAS
-from manabi.io.dicom.numbers import ds, orientation_of
+from manabi.io.dicom.decimals import ds, orientation_of
 from manabi.io.dicom.quantise import Stored
 from manabi.volume import Volume
 
@@ -22,7 +22,7 @@ CLASSES = {
     "OT": "1.2.840.10008.5.1.4.1.1.7",
 }
 """SOP class by modality; OT is a secondary capture."""
-COUNTS = ("{counts}", "UCUM", "Counts")
+UNIT_CODES = {"CNTS": ("{counts}", "UCUM", "Counts"), "BQML": ("Bq/ml", "UCUM", "Becquerels/milliliter")}
 
 
 def fill_ct(dataset: Dataset, volume: Volume, original: Dataset | None) -> None:
@@ -78,8 +78,11 @@ def fill_nm(dataset: Dataset, volume: Volume, stored: Stored, original: Dataset 
     dataset.DetectorInformationSequence = [_detector(lps, original)]
     dataset.NumberOfDetectors = 1
     dataset.PixelData = np.ascontiguousarray(stored.pixels).astype("<u2", copy=False).tobytes()
-    if not stored.is_exact:
-        dataset.RealWorldValueMappingSequence = [_mapping(stored)]
+    units = volume.units or "CNTS"
+    if units != "CNTS":
+        dataset.Units = units
+    if not stored.is_exact and units in UNIT_CODES:
+        dataset.RealWorldValueMappingSequence = [_mapping(stored, units)]
     _defaults(
         dataset,
         {"CountsAccumulated": None, "EnergyWindowInformationSequence": [], "PatientOrientationCodeSequence": [],
@@ -101,13 +104,14 @@ def _detector(lps: np.ndarray, original: Dataset | None) -> Dataset:
     return item
 
 
-def _mapping(stored: Stored) -> Dataset:
+def _mapping(stored: Stored, units: str) -> Dataset:
+    """How to read the pixels, besides the rescale slope."""
     from pydicom import Dataset
     from pydicom.dataelem import DataElement
 
     unit, item = Dataset(), Dataset()
-    unit.CodeValue, unit.CodingSchemeDesignator, unit.CodeMeaning = COUNTS
-    item.LUTExplanation = item.LUTLabel = "Counts"
+    unit.CodeValue, unit.CodingSchemeDesignator, unit.CodeMeaning = UNIT_CODES[units]
+    item.LUTExplanation = item.LUTLabel = units
     item.RealWorldValueSlope, item.RealWorldValueIntercept = float(stored.slope), float(stored.intercept)
     kind = "SS" if stored.pixels.dtype.kind == "i" else "US"
     for tag, value in ((0x00409216, stored.pixels.min()), (0x00409211, stored.pixels.max())):

@@ -51,11 +51,30 @@ def read_pixels(dataset: Dataset, where: str = "The image") -> np.ndarray:
         array = dataset.pixel_array
     except (RuntimeError, NotImplementedError):
         return _decoded_by_gdcm(dataset, where)
-    except (ValueError, AttributeError, KeyError, EOFError, TypeError, struct.error) as error:
+    except damage() as error:
         raise InvalidInputError(
-            f"{where}: the pixel data are truncated, damaged or not described ({type(error).__name__}). Export it again."
+            f"{where}: the pixel data are truncated, damaged or not described. Export it again."
         ) from error
     return _without_unused_bits(array, dataset)
+
+
+def damage() -> tuple[type[Exception], ...]:
+    """What pydicom raises on a file that is damaged, or that is not DICOM though it looks so."""
+    from pydicom.errors import BytesLengthException
+
+    return (
+        EOFError, ValueError, KeyError, AttributeError, TypeError, IndexError, OverflowError,
+        NotImplementedError, RecursionError, OSError, struct.error, BytesLengthException,
+    )  # fmt: skip
+
+
+def settle(dataset: Dataset) -> None:
+    """Convert every value now, so that nothing fails or warns later; values that break their own type are left out."""
+    for tag in list(dataset.keys()):
+        try:
+            dataset[tag]
+        except damage():
+            del dataset[tag]
 
 
 def complete_syntax(dataset: Dataset) -> None:
@@ -74,10 +93,12 @@ def complete_syntax(dataset: Dataset) -> None:
 
 def _without_unused_bits(array: np.ndarray, dataset: Dataset) -> np.ndarray:
     """Clear what lies above BitsStored, with sign extension, where the pixels are not compressed."""
-    unused = int(dataset.get("BitsAllocated") or 0) - int(dataset.get("BitsStored") or 0)
-    lowest = int(dataset.get("HighBit") or 0) + 1 == int(dataset.get("BitsStored") or 0)
-    compressed = dataset.file_meta.TransferSyntaxUID.is_compressed
-    if array.dtype.kind not in "iu" or compressed or not lowest or not 0 < unused < array.dtype.itemsize * 8:
+    stored, highest = dataset.get("BitsStored"), dataset.get("HighBit")
+    plain = array.dtype.kind in "iu" and not dataset.file_meta.TransferSyntaxUID.is_compressed
+    if not plain or not isinstance(stored, int) or highest != stored - 1:
+        return array
+    unused = array.dtype.itemsize * 8 - stored
+    if not 0 < unused < array.dtype.itemsize * 8:
         return array
     return (array << unused) >> unused
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from manabi.errors import InvalidInputError
-from manabi.io.dicom.numbers import ds
+from manabi.io.dicom.decimals import ds
 
 STEPS = 65535
 

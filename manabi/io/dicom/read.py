@@ -7,11 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from manabi.errors import InvalidInputError
+from manabi.errors import InvalidInputError, ManabiError
 from manabi.geometry import LPS_TO_RAS
 from manabi.io.dicom.frames import Frame, number
-from manabi.io.dicom.headers import DAMAGED
-from manabi.io.dicom.pixels import PIXEL_TAGS, read_pixels
+from manabi.io.dicom.pixels import PIXEL_TAGS, damage, read_pixels, settle
 from manabi.io.dicom.series import Series, choose_series
 from manabi.io.dicom.source import DicomSource
 from manabi.io.dicom.stack import Stack, arrange
@@ -90,12 +89,15 @@ def _pixels(path: Path, frame: Frame, position: int) -> np.ndarray:
         with python_warnings.catch_warnings():
             python_warnings.simplefilter("ignore")
             dataset = pydicom.dcmread(path, force=True, specific_tags=list(PIXEL_TAGS))
-    except DAMAGED as error:
+            settle(dataset)
+            pixels = read_pixels(dataset, where)
+    except ManabiError:
+        raise
+    except damage() as error:
         raise InvalidInputError(f"{where} can no longer be read. Copy or export it again.") from error
-    pixels = read_pixels(dataset, where)
     expected = frame.shape if frame.n_frames == 1 else (frame.n_frames, *frame.shape)
     if pixels.shape not in (expected, (1, *expected)):
-        raise InvalidInputError(f"{where} has pixels of shape {pixels.shape}; its header says {expected}. Export again.")
+        raise InvalidInputError(f"{where} has pixels of shape {pixels.shape}, its header says {expected}. Copy it.")
     return pixels.reshape(expected)
 
 
@@ -113,10 +115,11 @@ def _rescaled(frames: tuple[Frame, ...], values: list[np.ndarray]) -> np.ndarray
     ]
     for dtype in (np.int16, np.int32):
         if np.iinfo(dtype).min <= min(limits) and max(limits) <= np.iinfo(dtype).max:
-            return np.stack([
-                (value.astype(np.int64) * int(frame.slope) + int(frame.intercept)).astype(dtype)
-                for frame, value in zip(frames, values, strict=True)
-            ])  # fmt: skip
+            scaled = np.empty((len(values), *values[0].shape), dtype)
+            for k, (frame, value) in enumerate(zip(frames, values, strict=True)):
+                wide = value if frame.slope == 1 else value.astype(np.int64) * int(frame.slope)
+                np.add(wide, int(frame.intercept), out=scaled[k], dtype=np.int32, casting="unsafe")
+            return scaled
     return np.stack([_scaled(frame, value) for frame, value in zip(frames, values, strict=True)])
 
 
@@ -135,11 +138,16 @@ def _units(series: Series) -> str | None:
 
 
 def _assumptions(series: Series) -> list[str]:
-    """What a nuclear-medicine file left open and :mod:`manabi.io.dicom.frames` assumed."""
+    """What the files left open, and what was made of it here and in :mod:`manabi.io.dicom.frames`."""
+    notes = []
+    if len({header.text("FrameOfReferenceUID") for header in series.headers}) > 1:
+        notes.append(
+            "The slices name several frames of reference, as after a faulty anonymisation; their positions were taken "
+            "to be in one. Check that they fit together."
+        )
     header = series.headers[0]
     if series.modality != "NM" or (header.whole("NumberOfFrames") or 1) == 1:
-        return []
-    notes = []
+        return notes
     if not number(header.get("SpacingBetweenSlices")):
         notes.append("The file does not state the distance between slices; the slice thickness was taken for it.")
     items = [header.dataset, *(header.get("DetectorInformationSequence") or [])]

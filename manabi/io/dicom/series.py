@@ -66,7 +66,7 @@ class Series:
         """
         for header in self.headers:
             refuse_projections(header)
-            refuse_colour(header)
+            refuse_strange_pixels(header)
         return [frame for header in self.headers for frame in frames_of(header)]
 
 
@@ -133,13 +133,18 @@ def refuse_projections(header: Header) -> None:
     raise InvalidInputError(f"These are {what}, not slices of the body (NM, ImageType {kind}): {remedy}.")
 
 
-def refuse_colour(header: Header) -> None:
-    """Raise InvalidInputError for images that are not grey, or whose values are in a look-up table."""
+def refuse_strange_pixels(header: Header) -> None:
+    """Raise InvalidInputError for images in colour, mosaics, and values in a look-up table."""
     photometric = header.text("PhotometricInterpretation")
     if (header.whole("SamplesPerPixel") or 1) > 1 or photometric not in ("", "MONOCHROME1", "MONOCHROME2"):
         raise InvalidInputError(
             f"The image is in colour ({photometric or 'several samples per pixel'}, {header.path.name}): it shows "
             "colours, not measured values. Choose the grey series that it was made from."
+        )
+    if "MOSAIC" in header.image_type:
+        raise InvalidInputError(
+            f"The image is a mosaic of many slices ({header.path.name}), which Manabi does not take apart. "
+            "Convert it to NIfTI first, with dcm2niix for instance."
         )
     if header.get("ModalityLUTSequence"):
         raise InvalidInputError(
@@ -155,8 +160,11 @@ def _series(headers: list[Header]) -> Series:
         uid = header.text("SOPInstanceUID")
         key = (uid, header.text("InstanceNumber"), None if place is None else tuple(place))
         kept.setdefault(key if uid else (header.path,), header)
-    copies = [header.path.name for header in headers if header not in kept.values()]
-    notes = (f"{_counted(len(copies), 'file')} left out, being copies of others: {some_of(copies)}.",) if copies else ()
+    first_ones = {id(header) for header in kept.values()}
+    copies = [header.path.name for header in headers if id(header) not in first_ones]
+    notes: tuple[str, ...] = ()
+    if copies:
+        notes = (f"{_counted(len(copies), 'file')} left out, being copies of others: {some_of(copies)}.",)
     first = headers[0]
     if first.modality and not first.text("Modality"):
         notes += (f"The files do not state their modality; {first.modality} was taken from their kind (SOP class).",)

@@ -7,10 +7,11 @@ The rules, all ours where DICOM leaves the reader alone:
 * One orientation (within 5e-4, 0.03°), one size and one pixel spacing; otherwise the odd slices are named.
 * Two slices in one plane (closer than 0.01 mm) are refused: as 4-D where every plane has equally many, as duplicates
   otherwise.
-* **Regular**: every slice lies within 0.1 mm (or a tenth of the spacing, if that is less) of even spacing.
-* **Missing slices**: an interval counts as a gap when it exceeds 1.5 times the spacing of the regular runs beside it
-  (a run is at least two equal intervals in a row; where there is none, the smallest interval counts), or when the
-  InstanceNumber jumps in proportion to it. A gap is refused.
+* **Regular**: every slice lies within 0.1 mm (or a fifth of the spacing, if that is less) of even spacing.
+* **Missing slices**: a run is at least two equal intervals in a row. An interval outside the runs counts as a gap when
+  it exceeds 1.5 times the spacing beside it: on each side that of the nearest run, or of the next interval if that is
+  less, and of the two sides the larger; where there is no run, the smallest interval counts. Any interval counts as a
+  gap when the InstanceNumber jumps in proportion to it. A gap is refused.
 * **Uneven**: what is neither regular nor has a gap, such as a head scan with thin slices below and thick ones above,
   is resampled at the spacing of its finest run from the true positions of the slices, with a warning.
 * **Tilted**: where the slices move sideways by more than 0.1 mm (or 0.1 % of the height of the stack, if that is
@@ -197,7 +198,8 @@ def _check_planes(frames: list[Frame], heights: np.ndarray) -> None:
         return
     if counts.min() == counts.max():
         raise InvalidInputError(
-            f"The series is 4-D: {counts[0]} images lie at each of {len(counts)} places{_difference(frames, starts[0])}. "
+            f"The series is 4-D: {counts[0]} images lie at each of {len(counts)} places"
+            f"{_difference(frames, int(starts[0]))}. "
             "Manabi reads one volume at a time: export the one you need (one time point, echo or phase) as its own "
             "series."
         )

@@ -25,8 +25,8 @@ def straightened(
 
     Rows and columns keep their direction and spacing; where the slices move sideways the image grows by whole pixels,
     so that none of them is cut. Interpolation is linear, within the slices and between them. The last slice of the
-    grid may lie up to half a spacing above the last true one, whose values it then has (our choice: it is still
-    within that slice's thickness).
+    grid lies within half a spacing of the last true one; above it, it has that slice's values (our choice: it is
+    still within its thickness).
 
     Args:
         stack: checked slices.

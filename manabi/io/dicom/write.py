@@ -13,9 +13,9 @@ import numpy as np
 from manabi.errors import GeometryError, InvalidInputError
 from manabi.geometry import LPS_TO_RAS
 from manabi.io.atomic import atomic_folder
+from manabi.io.dicom.decimals import ds, orientation_of
 from manabi.io.dicom.inherit import base_dataset, describe_derivation, read_reference
 from manabi.io.dicom.iod import CLASSES, fill_ct, fill_mr, fill_nm, fill_pt, fill_secondary
-from manabi.io.dicom.numbers import ds, orientation_of
 from manabi.io.dicom.quantise import Stored, quantised
 from manabi.io.dicom.source import DicomSource
 from manabi.volume import Volume

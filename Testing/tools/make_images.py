@@ -1,0 +1,35 @@
+#!/usr/bin/env python3
+"""Draw the pictures of README and the documentation anew: ``python Testing/tools/make_images.py`` (``make images``).
+
+``docs/images/spect_before_after.png`` is the figure that ``manabi demo`` writes, with the model that ships.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from manabi.cli.outcome import main as manabi
+
+IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
+PICTURES = {"spect": ("before_after.png", "spect_before_after.png")}
+"""Per method: the demo's figure, and its name in the documentation."""
+
+
+def make(folder: Path = IMAGES) -> int:
+    """Run each method's demo and keep its figure; returns the exit code of the first demo that fails."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for method, (figure, name) in PICTURES.items():
+        with tempfile.TemporaryDirectory() as scratch:
+            output = Path(scratch) / "demo"
+            code = manabi(["demo", method, "--output", str(output)])
+            if code != 0:
+                return code
+            shutil.copyfile(output / "result" / "figures" / figure, folder / name)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(make())
