@@ -17,7 +17,7 @@ from manabi.phantoms.base import Case, case_rng
 from manabi.phantoms.striatum import StriatumParameters
 from manabi.phantoms.striatum_anatomy import head_to_patient
 from manabi.spect.localise import Localisation
-from manabi.spect.template import REGIONS, STRUCTURES, Pose, ellipsoid_frame, ellipsoid_weights, weights
+from manabi.spect.template import REGIONS, STRUCTURES, Pose, ellipsoid_frame, weights
 from manabi.store import BundleStore, write_bundle
 from manabi.volume import Volume
 
@@ -58,9 +58,12 @@ def head_grid(spacing_mm: float | tuple[float, float, float] = 3.29, size_mm: fl
 
 
 def brain_share(grid: Grid, pose: Pose) -> np.ndarray:
-    """Share of each voxel inside the brain's ellipsoid, which moves with the striatal frame."""
+    """Share of each voxel inside the brain's ellipsoid, which moves with the striatal frame; from its distance."""
     centre = np.asarray(pose.centre_mm) - pose.matrix @ STRIATUM_IN_BRAIN_MM
-    return ellipsoid_weights(grid, centre, pose.matrix, BRAIN_SEMI_MM)
+    k, j, i = np.indices(grid.shape, np.float32)
+    local = (grid.ras_of(np.stack([i, j, k], -1)) - centre) @ pose.matrix / BRAIN_SEMI_MM
+    radius = np.sqrt((local**2).sum(-1))
+    return np.clip(0.5 - (radius - 1.0) * BRAIN_SEMI_MM.mean() / grid.spacing_mm.mean(), 0.0, 1.0)
 
 
 def head(

@@ -30,13 +30,16 @@ def text_of(page: str) -> str:
 # --- the examples run ---------------------------------------------------------------------------------------------
 
 
+SPLITS = ("training", "validation", "test", "test")
+"""Of the examples' own cohort: as small as a training can be."""
+
 @pytest.fixture(scope="session")
 def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three simulated patients with coarse views, as a folder of cases with a table."""
+    """Four simulated patients with coarse views, as a folder of cases with a table."""
     from manabi.phantoms.cohort import write_cohort
 
     folder = tmp_path_factory.mktemp("simulated")
-    write_cohort(registry.phantom("striatum"), folder, 3, 5, {"views": 30, "iterations": 2})
+    write_cohort(registry.phantom("striatum"), folder, len(SPLITS), 5, {"views": 30, "iterations": 2})
     return folder
 
 
@@ -48,9 +51,9 @@ def place(simulated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
     shutil.copy(simulated / "case-0000" / "spect_5min.nii.gz", folder / "scan.nii.gz")
     shutil.copy(simulated / "case-0001" / "spect_5min.nii.gz", folder / "scans" / "a.nii.gz")
     shutil.copytree(simulated, folder / "patients")
-    rows = [f"{c},patients/{c}/spect_5min.nii.gz,patients/{c}/spect_25min.nii.gz" for c in
-            ("case-0000", "case-0001", "case-0002")]  # fmt: skip
-    (folder / "pairs.csv").write_text("\n".join(["case,input,target", *rows, ""]), encoding="utf-8")
+    cases = [(f"patients/case-{index:04d}", split) for index, split in enumerate(SPLITS)]
+    rows = [f"{n},{case}/spect_5min.nii.gz,{case}/spect_25min.nii.gz,{split}" for n, (case, split) in enumerate(cases)]
+    (folder / "pairs.csv").write_text("\n".join(["case,input,target,split", *rows, ""]), encoding="utf-8")
     monkeypatch.chdir(folder)
     return folder
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import types
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, Self, Union, get_args, get_origin, get_type_hints
 
 from manabi.errors import InvalidInputError
@@ -17,7 +19,7 @@ class Parameters:
     """Base of every method's parameters.
 
     Subclasses are frozen dataclasses whose fields are bool, int, float, str, ``Literal`` choices, or optional ones;
-    a field's metadata may hold ``help``, ``low`` and ``high`` (inclusive).
+    a field's metadata may hold ``help``, ``low`` and ``high`` (inclusive), and ``file=True`` where it is a path.
     """
 
     def __post_init__(self) -> None:
@@ -57,6 +59,19 @@ class Parameters:
     def to_dict(self) -> dict[str, Any]:
         """The fields as plain JSON values."""
         return json.loads(json.dumps(dataclasses.asdict(self)))
+
+    def recorded(self) -> dict[str, Any]:
+        """As :meth:`to_dict`, for provenance: a file is named by the SHA-256 of its content, never by its path."""
+        values = self.to_dict()
+        for field in dataclasses.fields(self):
+            if field.metadata.get("file") and values[field.name]:
+                values[field.name] = _digest(Path(values[field.name]))
+        return values
+
+
+def _digest(path: Path) -> str:
+    """What provenance says of a file that was read."""
+    return f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}" if path.is_file() else "a file that is gone"
 
 
 def _checked(name: str, hint: Any, value: Any) -> Any:

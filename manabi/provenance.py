@@ -63,7 +63,7 @@ def provenance(
         "source": method.source,
         "inputs": {name: _input_record(volume) for name, volume in inputs.items()},
         "bundle": context.used_bundle,
-        "parameters": parameters.to_dict(),
+        "parameters": parameters.recorded(),
         "seed": context.seed,
         "device": context.used_device or "cpu",
         "precision": context.used_precision or context.precision,

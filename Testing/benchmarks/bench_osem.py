@@ -183,22 +183,29 @@ def agreement(ours: np.ndarray, theirs: np.ndarray, brain: np.ndarray) -> dict[s
     }
 
 
+def _timed(work: Callable[[], np.ndarray]) -> tuple[float, float, np.ndarray]:
+    """Wall time, processor time and the answer."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    image = work()
+    return time.perf_counter() - wall, time.process_time() - cpu, image
+
+
 def _race(ours: Callable[[], np.ndarray], theirs: Callable[[], np.ndarray], rounds: tuple[int, int]) -> dict:
-    """Best seconds of both, ours several times for each of theirs, and both answers."""
+    """Best times of both, ours several times for each of theirs, and both answers."""
     mine, other = [], []
     ours()
     for _ in range(rounds[0]):
-        start = time.perf_counter()
-        slow = theirs()
-        other.append(time.perf_counter() - start)
-        for _ in range(rounds[1]):
-            start = time.perf_counter()
-            fast = ours()
-            mine.append(time.perf_counter() - start)
+        other.append(_timed(theirs))
+        mine += [_timed(ours) for _ in range(rounds[1])]
+    best = {name: min(record[0] for record in records) for name, records in (("manabi", mine), ("peer", other))}
+    cpu = {name: min(record[1] for record in records) for name, records in (("manabi", mine), ("peer", other))}
     return {
-        "manabi_s": round(min(mine), 4), "peer_s": round(min(other), 3), "ratio": round(min(other) / min(mine), 1),
-        "images": (fast, slow),
-    }  # fmt: skip
+        **{f"{name}_s": round(seconds, 4) for name, seconds in best.items()},
+        **{f"{name}_cpu_s": round(seconds, 4) for name, seconds in cpu.items()},
+        "ratio": round(best["peer"] / best["manabi"], 1),
+        "ratio_cpu": round(cpu["peer"] / cpu["manabi"], 1),
+        "images": (mine[-1][2], other[-1][2]),
+    }
 
 
 def _compared(case: Case, record: dict) -> dict:

@@ -63,7 +63,8 @@ def train(path: Path, steps: int) -> None:
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 1e-2, total_steps=steps)
     for step in range(steps):
         image, truth = phantom((96, 96, 96) if step % 4 == 0 else (64, 64, 64), seed=1000 + step)
-        loss = torch.nn.functional.cross_entropy(net(torch.from_numpy(image)[None]), torch.from_numpy(truth)[None].long())
+        target = torch.from_numpy(truth)[None].long()
+        loss = torch.nn.functional.cross_entropy(net(torch.from_numpy(image)[None]), target)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import time
@@ -18,7 +19,6 @@ from manabi.cli.outcome import main
 from manabi.context import Context
 from manabi.errors import CancelledError, InvalidInputError
 from manabi.io import read_volume, write_volume
-from manabi.parameters import Parameters
 from manabi.provenance import REQUIRED, pixel_sha256
 from manabi.volume import Volume
 
@@ -49,7 +49,7 @@ def small_file(sample, tmp_path):
     return write_volume(sample.small_inputs[sample.name], tmp_path / f"{NAME}.nii.gz")
 
 
-# --- geometry --------------------------------------------------------------------------------------------------------
+# --- geometry ---------------------------------------------------------------------------------------------------------
 
 
 def test_the_samples_axes_cannot_be_confused(sample):
@@ -137,7 +137,7 @@ def test_any_memory_layout_is_taken(sample, small_result, form):
     assert_same_result(sample.run_small(each(sample.small_inputs, change)), small_result, tolerance=1e-5)
 
 
-# --- cancelling ---------------------------------------------------------------------------------------------------------
+# --- cancelling -------------------------------------------------------------------------------------------------------
 
 
 class Cancelling(Context):
@@ -154,7 +154,7 @@ class Cancelling(Context):
             self.cancel.set()
 
 
-@pytest.mark.parametrize("at", [0.0, 0.3, 0.7])
+@pytest.mark.parametrize("at", [0.0, 0.3, 0.6, 0.77, 0.9])
 def test_a_cancelled_run_stops_soon_and_gives_nothing(sample, at):
     context = Cancelling(device="cpu", bundle=sample.bundle)
     context.at = at
@@ -172,7 +172,7 @@ def test_a_run_that_was_cancelled_before_does_not_begin(sample):
     assert told == []
 
 
-@pytest.mark.parametrize("at", [None, 0.0, 0.5, 0.77])
+@pytest.mark.parametrize("at", [None, 0.5, 0.9])
 def test_cancelling_the_command_leaves_no_file(sample, tmp_path, monkeypatch, capfd, at):
     scan = write_volume(sample.volume, tmp_path / "scan.nii.gz")
     scratch = tmp_path / "scratch"
@@ -203,7 +203,7 @@ def test_progress_only_grows_and_ends_at_one(sample):
     assert all(text for _, text in told)
 
 
-# --- provenance -----------------------------------------------------------------------------------------------------------
+# --- provenance -------------------------------------------------------------------------------------------------------
 
 
 def test_provenance_is_complete_and_plain(sample, whole_result):
@@ -229,19 +229,18 @@ def test_no_output_names_the_patient_or_a_path(sample, small_file, tmp_path):
     assert "stand-in/" not in text
 
 
-def test_parameters_that_are_paths_are_not_recorded_as_such(sample, tmp_path):
-    """Every optional text parameter may be a path to a file of the site's."""
-    kinds = sample.method.parameters_type.__dataclass_fields__
+def test_files_among_the_parameters_are_recorded_by_their_content(sample, tmp_path):
+    fields = sample.method.parameters_type.__dataclass_fields__
     file = tmp_path / f"{NAME}.json"
     file.write_text("{}", encoding="utf-8")
-    chosen = {name: str(file) for name, f in kinds.items() if "file" in f.metadata.get("kind", "")}
-    settings = sample.method.parameters_type.of(chosen)
-    assert "Tanaka" not in json.dumps(settings.recorded(), ensure_ascii=False)
-    assert set(settings.recorded()) == set(kinds)
-    assert isinstance(settings, Parameters)
+    chosen = [name for name, field in fields.items() if field.metadata.get("file")]
+    record = sample.method.parameters_type.of(dict.fromkeys(chosen, str(file))).recorded()
+    assert set(record) == set(fields)
+    for name in chosen:
+        assert record[name] == f"sha256:{hashlib.sha256(b'{}').hexdigest()}"
 
 
-# --- inputs that cannot be used ----------------------------------------------------------------------------------------
+# --- inputs that cannot be used ---------------------------------------------------------------------------------------
 
 
 def refused(sample, change=None, parameters=None):
@@ -287,13 +286,15 @@ def test_an_unknown_modality_is_let_through_with_a_warning(sample):
 
 def test_too_small_an_image_is_refused(sample):
     least = sample.method.inputs[0].min_shape
-    for axis in (axis for axis in range(3) if least[axis] > 1):
-        message = refused(sample, lambda v, a=axis: v.reoriented().crop((0, 0, 0), cut(v.reoriented(), a, least[a] - 1)))
-        assert str(least[axis]) in message
+    if min(least) == 1:
+        pytest.skip("this method takes single slices")
+    for axis in range(3):
+        message = refused(sample, lambda v, a=axis: v.crop((0, 0, 0), thinned(v.shape, a, min(least) - 1)))
+        assert str(least) in message
 
 
-def cut(volume, axis, size):
-    return tuple(size if a == axis else n for a, n in enumerate(volume.shape))
+def thinned(shape, axis, size):
+    return tuple(size if a == axis else n for a, n in enumerate(shape))
 
 
 def test_a_sequence_of_volumes_is_refused_when_read(sample, tmp_path):

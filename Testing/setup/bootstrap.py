@@ -5,7 +5,7 @@ Usage: bootstrap.py [VENV_FOLDER]
 
 Order matters: torch first (the CPU build where there is no NVIDIA GPU, since the default wheel drags in
 gigabytes of CUDA libraries), then numpy and setuptools, then pyradiomics, whose build needs numpy but does not
-say so, then this package. Running it again completes an environment that was interrupted.
+say so and predates Python 3.12, then this package. Running it again completes an environment that was interrupted.
 
 Environment variables: MANABI_TORCH (requirement, default below), MANABI_TORCH_INDEX (package index with CPU builds);
 pip's own (PIP_INDEX_URL, HTTPS_PROXY, ...) hold as well.
@@ -18,6 +18,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import venv
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -25,15 +26,25 @@ from urllib.parse import urlsplit
 ROOT = Path(__file__).resolve().parents[2]
 TORCH = os.environ.get("MANABI_TORCH", "torch==2.13.0")
 CPU_INDEX = os.environ.get("MANABI_TORCH_INDEX", "https://download.pytorch.org/whl/cpu")
+PYRADIOMICS = "pyradiomics==3.0.1"
+"""The source archive of 3.1.0 calls itself 3.0.1 inside, which pip refuses; neither has a wheel for Python 3.11."""
+OLD_CONFIGPARSER = """
+import configparser
+
+if not hasattr(configparser, "SafeConfigParser"):
+    configparser.SafeConfigParser = configparser.ConfigParser
+    configparser.RawConfigParser.readfp = configparser.RawConfigParser.read_file
+"""
+"""What the set-up script of pyradiomics expects of Python; both names went with 3.12."""
 PROXIES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
 CONNECT_S = 5.0
 
 
-def pip(python: Path, *arguments: str) -> None:
-    """Install with pip, quietly; raises CalledProcessError when pip fails."""
+def pip(python: Path, *arguments: str, **environment: str) -> None:
+    """Install with pip, quietly and under more environment variables; raises CalledProcessError when pip fails."""
     command = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *arguments]
     print("+", "pip install", *arguments, flush=True)
-    subprocess.run(command, check=True, cwd=ROOT)
+    subprocess.run(command, check=True, cwd=ROOT, env={**os.environ, **environment})
 
 
 def torch_arguments() -> list[str]:
@@ -70,11 +81,18 @@ def install(python: Path) -> None:
         pip(python, *torch_arguments())
     pip(python, "numpy", "setuptools>=77,<85", "wheel")
     if not has(python, "radiomics"):
+        install_pyradiomics(python)
+    pip(python, "-e", ".[test,survival]")
+
+
+def install_pyradiomics(python: Path) -> None:
+    """Build pyradiomics from its source; where that fails, say so and go on without it."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "sitecustomize.py").write_text(OLD_CONFIGPARSER, encoding="utf-8")
         try:
-            pip(python, "--no-build-isolation", "pyradiomics>=3.0.1")
+            pip(python, "--no-build-isolation", PYRADIOMICS, PYTHONPATH=folder)
         except subprocess.CalledProcessError:
             print("pyradiomics could not be built (is there a C compiler?); Manabi works without it.", file=sys.stderr)
-    pip(python, "-e", ".[test,survival]")
 
 
 def main() -> int:

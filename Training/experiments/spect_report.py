@@ -171,11 +171,7 @@ def figures(
     ssim = {row["method"]: row["per_patient"]["ssim"] for row in results["figures"]}
     psnr = {row["method"]: row["per_patient"]["psnr"] for row in results["figures"]}
     spect_figures.draw_scores(_arrays(ssim), _arrays(psnr), folder / "scores.png")
-    truth = np.array([[slab.truth.sbr[r] for r in REGIONS] for slab in slabs]).ravel()
-    measured = [slab.binding(out.counts).sbr for slab, out in zip(slabs, outputs[OURS], strict=True)]
-    ours = np.array([[sbr[r] for r in REGIONS] for sbr in measured])
-    groups = [" ".join(r) for _ in slabs for r in REGIONS]
-    spect_figures.draw_bland_altman(ours.ravel(), truth, groups, folder / "bland_altman.png")
+    _bland_altman(folder / "bland_altman.png", patients, slabs, outputs)
     alert = results["alert"]
     spect_figures.draw_roc(
         np.array(alert["truth"]), np.array(alert["score"]), f"AUC {_f(alert['auc'])}", ALERT_Z, folder / "roc.png"
@@ -183,6 +179,21 @@ def figures(
     rows = results["readers"]["rows"]
     spect_figures.draw_kappa({row["method"]: row["kappa"] for row in rows}, folder / "kappa.png")
     _over_correction(folder / "over_correction.png", results, patients, slabs, outputs)
+
+
+def _bland_altman(
+    path: Path, patients: list[str], slabs: Sequence[Slab], outputs: dict[str, list[Output]]
+) -> None:
+    """Binding ratios of the methods in ``SHOWN`` against the full scans'."""
+    measured, truth, groups, owners = [], [], [], []
+    for name in (shown for shown in SHOWN if shown in outputs):
+        for patient, slab, out in zip(patients, slabs, outputs[name], strict=True):
+            sbr = slab.binding(out.counts).sbr
+            measured += [sbr[r] for r in REGIONS]
+            truth += [slab.truth.sbr[r] for r in REGIONS]
+            groups += [name] * len(REGIONS)
+            owners += [patient] * len(REGIONS)
+    spect_figures.draw_bland_altman(np.array(measured), np.array(truth), groups, path, owners)
 
 
 def _arrays(table: dict[str, list[float]]) -> dict[str, np.ndarray]:
@@ -218,8 +229,10 @@ def _over_correction(
 
     worst = max(caught, key=error)
     slab, name = slabs[worst % size], methods[worst // size]
-    found = slab.binding(outputs[name][worst % size].counts).sbr
-    numbers = {f"{s} {side}": (slab.truth.sbr[s, side], found[s, side]) for s, side in REGIONS}
-    numbers["alert score"] = (ALERT_Z, results["alert"]["score"][worst])
-    images = {"25 min": slab.full.images[2], name: outputs[name][worst % size].images[2]}
-    spect_figures.draw_over_correction(images, numbers, path)
+    output = outputs[name][worst % size]
+    binding = [slab.truth, slab.binding(np.asarray(slab.short.box.array, float)), slab.binding(output.counts)]
+    numbers = {f"{s} {side}": [b.sbr[s, side] for b in binding] for s, side in REGIONS}
+    panels = [("25 min", slab.full.images), ("5 min", slab.short.images), (name, output.images)]
+    score = results["alert"]["score"][worst]
+    text = f"{patients[worst % size]}: a binding ratio moved by {score:.1f} standard errors (alert above {ALERT_Z})"
+    spect_figures.draw_over_correction(panels, numbers, text, path)

@@ -16,6 +16,8 @@ from manabi.errors import InvalidInputError
 
 ACTIVATIONS = ("linear", "sigmoid", "softplus")
 NORMS = ("none", "batch", "instance")
+DARK_LOGIT = -2.0
+"""Logit of 0.12, about the mean of an image that is divided by its maximum."""
 
 
 def convolution(dims: int, inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Module:
@@ -105,7 +107,9 @@ class ImageNetwork(nn.Module):
 
     Weights are drawn from torch's global generator by Xavier uniform (Glorot and Bengio, AISTATS 2010), biases are
     0: the defaults of Keras and so, presumably, of the source. The last layer of a residual network begins at a tenth,
-    so that training starts near the identity (our choice).
+    so that training starts near the identity (our choice). A sigmoid's bias begins at :data:`DARK_LOGIT`: normalised
+    medical images are mostly dark, and from 0 the networks of four levels first learned to be black everywhere, where
+    the sigmoid's gradient vanishes (our choice).
     """
 
     def __init__(
@@ -153,6 +157,9 @@ class ImageNetwork(nn.Module):
                 nn.init.xavier_uniform_(module.weight, gain=0.1 if self.residual and module is self.head else 1.0)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
+        bias = self.head.bias
+        if self.output_activation == "sigmoid" and isinstance(bias, Tensor):
+            nn.init.constant_(bias[:1], DARK_LOGIT)
 
 
 def concatenate(*tensors: Tensor) -> Tensor:

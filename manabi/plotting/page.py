@@ -7,6 +7,7 @@ in a worker's thread. Texts are plain: ``$`` and ``_`` are shown as they are.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 from matplotlib.axes import Axes
@@ -26,6 +27,7 @@ LINE = 1.42
 """Line height in font sizes."""
 
 
+@lru_cache(maxsize=4096)
 def text_width(text: str, size: float = style.BODY, bold: bool = False) -> float:
     """Width of a line of text in pixels."""
     renderer = RendererAgg(1, 1, style.DPI)
@@ -41,7 +43,7 @@ def wrap(text: str, width_px: float, size: float = style.BODY, bold: bool = Fals
     """Lines of a text no wider than ``width_px``; words that are wider themselves are broken."""
     lines: list[str] = []
     line = ""
-    for word in text.split():
+    for word in style.printable(" ".join(text.split())).split():
         for piece in _broken(word, width_px, size, bold):
             longer = f"{line} {piece}" if line else piece
             if line and text_width(longer, size, bold) > width_px:
@@ -53,11 +55,18 @@ def wrap(text: str, width_px: float, size: float = style.BODY, bold: bool = Fals
 
 
 def _broken(word: str, width_px: float, size: float, bold: bool) -> list[str]:
+    """The word in pieces that fit, each as long as possible."""
     pieces = []
     while len(word) > 1 and text_width(word, size, bold) > width_px:
-        cut = next((n for n in range(len(word) - 1, 1, -1) if text_width(word[:n], size, bold) <= width_px), 1)
-        pieces.append(word[:cut])
-        word = word[cut:]
+        fits, too_long = 1, len(word)
+        while too_long - fits > 1:
+            middle = (fits + too_long) // 2
+            if text_width(word[:middle], size, bold) <= width_px:
+                fits = middle
+            else:
+                too_long = middle
+        pieces.append(word[:fits])
+        word = word[fits:]
     return [*pieces, word]
 
 
@@ -100,9 +109,8 @@ class Page:
         """One line of text whose middle is at height ``y``."""
         self._reach(y + line_height(size) / 2)
         self.figure.text(
-            x / self.width, 1 - y / TALLEST, text, fontproperties=style.font(size, bold), color=color, ha=align,
-            va="center", rotation=rotation, rotation_mode="anchor" if not rotation else "default", parse_math=False,
-            usetex=False,
+            x / self.width, 1 - y / TALLEST, style.printable(text), fontproperties=style.font(size, bold),
+            color=color, ha=align, va="center", rotation=rotation, parse_math=False, usetex=False,
         )  # fmt: skip
 
     def paragraph(
@@ -121,21 +129,21 @@ class Page:
         return top + 30
 
     def band(self, left: float, top: float, width: float, height: float, color: str) -> None:
-        """A filled rectangle."""
+        """A filled rectangle behind everything else."""
         self._reach(top + height)
         corner = (left / self.width, 1 - (top + height) / TALLEST)
         self.figure.add_artist(
             Rectangle(corner, width / self.width, height / TALLEST, facecolor=color, edgecolor="none",
-                      transform=self.figure.transFigure)
+                      transform=self.figure.transFigure, zorder=-1)
         )  # fmt: skip
 
-    def box(self, left: float, top: float, width: float, height: float, edge: str, fill: str, line: float = 1.5) -> None:
+    def box(self, left: float, top: float, width: float, height: float, edge: str, fill: str) -> None:
         """A rounded box."""
         axes = self.axes(left, top, width, height)
         axes.set(xlim=(0, width), ylim=(0, height), facecolor="none")
         axes.add_patch(
             FancyBboxPatch((2, 2), width - 4, height - 4, boxstyle="round,pad=0,rounding_size=6", facecolor=fill,
-                           edgecolor=edge, linewidth=line)
+                           edgecolor=edge, linewidth=2)
         )  # fmt: skip
 
     def color_bar(
@@ -152,8 +160,8 @@ class Page:
         axes = self.axes(left, top, 12, height)
         mappable = ScalarMappable(Normalize(*limits), colors)
         bar = self.figure.colorbar(mappable, cax=axes, extend=extend)
-        bar.outline.set(edgecolor=style.RULE, linewidth=0.8)  # type: ignore[operator]
-        axes.tick_params(axis="y", which="both", length=3, width=0.8, color=style.MUTED, labelcolor=style.INK, right=True)
+        bar.outline.set(edgecolor=style.RULE, linewidth=0.8)
+        axes.tick_params(axis="y", which="both", length=3, width=0.8, color=style.MUTED, labelcolor=style.INK)
         set_font(axes, style.SMALL)
         axes.set_ylabel(label, fontproperties=style.font(style.SMALL), color=style.INK, labelpad=5, parse_math=False)
 
@@ -182,6 +190,7 @@ def set_font(axes: Axes, size: float = style.SMALL) -> None:
 def chart(page: Page, left: float, top: float, width: float, height: float, sides: Sequence[str] = ("bottom",)) -> Axes:
     """Axes for a chart: ticks and lines on the named sides only."""
     axes = page.axes(left, top, width, height)
+    axes.set_facecolor("none")
     for side in sides:
         axes.spines[side].set(visible=True, color=style.MUTED)
     axes.tick_params(which="both", length=3, width=0.8, color=style.MUTED, labelcolor=style.INK)

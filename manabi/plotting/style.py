@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from matplotlib.font_manager import FontProperties, fontManager
+from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
 
 DPI = 100
 """Pixels per inch: one figure pixel is 0.72 points."""
@@ -55,3 +55,14 @@ def families() -> tuple[str, ...]:
 def font(size: float = BODY, bold: bool = False) -> FontProperties:
     """The figures' font at a size in points."""
     return FontProperties(family=list(families()), size=size, weight="bold" if bold else "normal")
+
+
+@cache
+def _letters() -> frozenset[int]:
+    """Code points that the fonts of :func:`families` can draw."""
+    return frozenset(code for name in families() for code in get_font(findfont(name)).get_charmap())
+
+
+def printable(text: str) -> str:
+    """The text with ``□`` for every letter that no font of this computer has."""
+    return "".join(letter if ord(letter) in _letters() else "□" for letter in text)

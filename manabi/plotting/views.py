@@ -17,7 +17,7 @@ AXIAL, CORONAL, SAGITTAL = 0, 1, 2
 """Array axis (KJI) across which each plane is cut."""
 FLAT_PX = 50
 """Planes lower than this carry no letters above and below."""
-LETTERS = {AXIAL: "RLAP", CORONAL: "RLSI", SAGITTAL: "APSI"}
+LETTERS = {AXIAL: ("R", "L", "A", "P"), CORONAL: ("R", "L", "S", "I"), SAGITTAL: ("A", "P", "S", "I")}
 """Directions at the left, right, top and bottom edge."""
 
 

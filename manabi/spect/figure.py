@@ -49,7 +49,7 @@ def draw_study(before: Volume, result: Result, path: Path) -> Path:
     if measured and right_end < left_end:
         right_end = _draw_notes(page, result, left, right_end, NUMBERS_PX)
     else:
-        left_end = _draw_notes(page, result, SIDE, left_end + 6, IMAGES_PX - 20)
+        left_end = _draw_notes(page, result, SIDE, left_end + 6, (IMAGES_PX if measured else WIDTH - 2 * SIDE) - 20)
     _draw_footer(page, images, result, max(left_end, right_end) + 6)
     return page.save(path)
 
@@ -86,7 +86,7 @@ def _draw_alerts(page: Page, result: Result, top: float) -> float:
         for n, line in enumerate(wrap(text.replace(ADVICE, "").strip(), width - 60))
     ]
     height = 40 + len(lines) * line_height()
-    page.box(SIDE, top, width, height, style.ALERT, style.ALERT_FILL, 2.5)
+    page.box(SIDE, top, width, height, style.ALERT, style.ALERT_FILL)
     title = f"ALERT: {ADVICE[0].lower()}{ADVICE[1:]}" if advice else "ALERT"
     page.text(SIDE + 16, top + 20, title, style.HEADING, style.ALERT, bold=True)
     for n, line in enumerate(lines):
@@ -116,8 +116,10 @@ def _how_shown(images: StudyImages) -> str:
         f"voxels {spacing} mm, blended for display",
         "before and after in one window; colours: ImageJ's Cool",
     ]
+    if not images.is_flat:
+        parts.append("triangles: where the coronal and the sagittal plane lie")
     if images.unit == "× background":
-        parts.append("1 = mean of the input's reference region")
+        parts.append("1 = mean of the input's occipital reference")
     if images.tilt_deg > OBLIQUE_DEG:
         parts.append(f"the image's axes are tilted by {images.tilt_deg:.0f}°: letters name the nearest direction")
     return "; ".join(parts) + "."

@@ -10,7 +10,19 @@ from matplotlib.axes import Axes
 from manabi.errors import InvalidInputError
 from manabi.plotting import colormaps, style
 from manabi.plotting.page import Page
-from manabi.plotting.views import AXIAL, CORONAL, SAGITTAL, Look, canonical, letter, outline, plane, show, size_mm, tilt_deg
+from manabi.plotting.views import (
+    AXIAL,
+    CORONAL,
+    SAGITTAL,
+    Look,
+    canonical,
+    letter,
+    outline,
+    plane,
+    show,
+    size_mm,
+    tilt_deg,
+)
 from manabi.result import Result
 from manabi.spect.localise import brain_mask
 from manabi.spect.paper import PIXEL_MM
@@ -21,8 +33,7 @@ REFERENCE_LABEL = len(REGIONS) + 1
 MARGIN_MM = 14.0
 """Shown around the head (our choice)."""
 TALLEST_ROW_PX = 270
-CUT_MM = 9.0
-"""Length of the marks on the hottest axial slice that show where the other planes are."""
+MOST_SLICES = 5
 SATURATED = 99.5
 """Percentile within the shown slices' head at which colours saturate (our choice)."""
 FLAT_MM = 45.0
@@ -76,12 +87,12 @@ class StudyImages:
     def axial_slices(self) -> list[int]:
         """The hottest slice and its neighbours, about 3.3 mm apart, as the source's readers saw them.
 
-        One on each side, two where no other planes are shown.
+        Three in all, five where no other planes are shown.
         """
         step = max(1, round(PIXEL_MM / float(self.spacing_mm[2])))
-        reach = 2 if self.is_flat else 1
-        slices = [self.peak[0] + n * step for n in range(-reach, reach + 1)]
-        return [k for k in slices if 0 <= k < len(self.after)]
+        wanted = sorted(range(-MOST_SLICES, MOST_SLICES + 1), key=abs)
+        slices = [k for k in (self.peak[0] + n * step for n in wanted) if 0 <= k < len(self.after)]
+        return sorted(slices[: MOST_SLICES if self.is_flat else 3])
 
     @property
     def views(self) -> list[View]:
@@ -154,7 +165,7 @@ def prepare(before: Volume, result: Result) -> StudyImages:
         head[box],
         None if labels is None else labels[box],
         after.spacing_mm,
-        tuple(p - s.start for p, s in zip(peak, box, strict=True)),  # type: ignore[arg-type]
+        tuple(p - s.start for p, s in zip(peak, box, strict=True)),
         unit,
         tilt_deg(after),
     )
@@ -221,7 +232,7 @@ def draw_images(page: Page, images: StudyImages, left: float, top: float, width:
     """
     views, rows = images.views, _rows(images)
     sizes = [size_mm(images.after.shape, images.spacing_mm, view.axis) for view in views]
-    gap, title_px, bar_px = 5.0, 26.0, 84.0
+    gap, title_px, bar_px = 8.0, 26.0, 84.0
     tallest = max(height for _, height in sizes)
     scale = min((width - title_px - bar_px - gap * len(views)) / sum(w for w, _ in sizes), TALLEST_ROW_PX / tallest)
     row_px = tallest * scale
@@ -237,8 +248,8 @@ def draw_images(page: Page, images: StudyImages, left: float, top: float, width:
             letter(axes, view.axis, row.look.letters)
             if row.outlines:
                 draw_regions(axes, images, view, size, 1.0)
-            elif view == View(AXIAL, images.peak[0], view.title) and not images.is_flat:
-                _mark_cuts(axes, images, size, row.look.letters)
+            if row is rows[0] and view == View(AXIAL, images.peak[0], view.title) and not images.is_flat:
+                _mark_cuts(axes, images, size)
             x += w + gap
         limits = (row.look.low, row.look.high)
         page.color_bar(x + 4, top + 6, row_px - 12, row.look.colors, limits, row.label, row.extend)
@@ -246,16 +257,15 @@ def draw_images(page: Page, images: StudyImages, left: float, top: float, width:
     return top
 
 
-def _mark_cuts(axes: Axes, images: StudyImages, size: tuple[float, float], color: str) -> None:
-    """Short lines at the edges of an axial slice where the coronal and the sagittal plane cross it."""
+def _mark_cuts(axes: Axes, images: StudyImages, size: tuple[float, float]) -> None:
+    """Small triangles around an axial slice where the coronal and the sagittal plane cross it."""
     _, j, i = images.peak
     width, height = size
+    axes.set_zorder(1)
     x = width - (i + 0.5) * float(images.spacing_mm[0])
     y = height - (j + 0.5) * float(images.spacing_mm[1])
-    for edge in ((0, CUT_MM), (width - CUT_MM, width)):
-        axes.plot(edge, (y, y), color=color, linewidth=1.0)
-    for edge in ((0, CUT_MM), (height - CUT_MM, height)):
-        axes.plot((x, x), edge, color=color, linewidth=1.0)
+    for place, marker in (((0, y), 5), ((width, y), 4), ((x, 0), 7), ((x, height), 6)):
+        axes.plot(*place, marker=marker, color=style.AFTER, markersize=4, clip_on=False)
 
 
 def _column_titles(page: Page, views: list[View], widths: list[float], left: float, top: float, gap: float) -> None:

@@ -60,7 +60,7 @@ def denoising(result: Result) -> list[str]:
         texts.append(f"Noise removed: {text_of(100 * float(noise), 1, ' %')} of the head's mean (1 SD).")
     if counts is not None:
         texts.append(f"Total counts after / before: {text_of(counts, 4)}.")
-    if "changes" not in result.tables:
+    if "changes" not in result.tables and not any("inding ratios" in warning for warning in result.warnings):
         texts.append("Binding ratios were not measured on this scan.")
     return texts
 
@@ -82,7 +82,7 @@ def _draw_regions(page: Page, images: StudyImages, left: float, top: float, widt
         letter(axes, view.axis, look.letters)
         draw_regions(axes, images, view, size, 1.5)
         x += w + 6
-    names = (("caudate", "Caudate"), ("putamen", "Putamen"), ("reference", "Reference"))
+    names = (("caudate", "Caudate"), ("putamen", "Putamen"), ("reference", "Occipital reference"))
     for row, (key, name) in enumerate(names):
         y = top + 16 + row * 22
         page.band(x + 6, y - 5, 22, 10, "#000000")
@@ -104,8 +104,8 @@ def _draw_changes(page: Page, result: Result, left: float, top: float, width: fl
     top = page.heading(left, top, "Specific binding ratio (SBR)", width)
     rows = _by_region(result)
     marked = flagged(result)
-    columns = (("Region", 0, "left"), ("Before ± noise", 214, "right"), ("After", 268, "right"),
-               ("Change", 334, "right"), ("in noise SD", 412, "right"))  # fmt: skip
+    columns = (("Region", 0, "left"), ("Before ± noise", 220, "right"), ("After", 276, "right"),
+               ("Change", 344, "right"), ("÷ noise", 408, "right"))  # fmt: skip
     _header(page, left, top, columns)
     chart_left = left + 432
     first = top + ROW_PX
@@ -121,18 +121,18 @@ def _draw_changes(page: Page, result: Result, left: float, top: float, width: fl
             text_of(row["change_percent"], 0, " %", sign=True),
             text_of(row["change_in_noise_sd"], 1, sign=True),
         )
-        _line(page, left, y, columns, cells, style.ALERT if alert else style.INK, alert)
+        _line(page, left, y, columns, cells, style.ALERT if alert else style.INK, False)
     _dumbbells(page, rows, chart_left, first, width - 432)
-    top = first + ROW_PX * len(rows) + 6
-    if not any("alert" in warning for warning in result.warnings):
-        page.text(left, top + 10, _all_clear(result), style.SMALL, style.MUTED)
-    return top + 26
+    return page.paragraph(left, first + ROW_PX * len(rows) + 4, _meaning(result), 420, style.SMALL, style.MUTED) + 8
 
 
-def _all_clear(result: Result) -> str:
+def _meaning(result: Result) -> str:
+    """What the noise is, and that no alert was raised where that is so."""
+    text = "Noise: 1 SD of the ratio before, estimated from what denoising removed."
+    if any("alert" in warning for warning in result.warnings):
+        return text
     limit = result.provenance.get("parameters", {}).get("alert_z")
-    largest = text_of(result.measurements.get("largest_change_in_noise_sd"), 1)
-    return f"No over-correction alert{f' at {limit:g} noise SD' if limit else ''}; largest change {largest}."
+    return f"{text} No over-correction alert{f' at {limit:g} SD' if limit else ''}."
 
 
 def _by_region(result: Result) -> dict[tuple[str, str], dict[str, Cell]]:
@@ -221,8 +221,9 @@ def _draw_grades(page: Page, result: Result, left: float, top: float, width: flo
             bold = image == "denoised"
             name = f"{side.capitalize()}, {word}"
             page.text(left, y, name, style.BODY, bold=bold)
-            page.text(left + 122, y, f"{grade}  {MEANINGS.get(grade, '')}", style.BODY, bold=bold)
-            _probability_bar(page, row, left + width - 168, y, 112)
+            page.text(left + 120, y, str(grade), style.BODY, bold=bold)
+            page.text(left + 138, y, MEANINGS.get(grade, ""), style.SMALL)
+            _probability_bar(page, row, left + width - 146, y, 88)
             percent = text_of(100 * float(row["probability"] or 0), 0, " %")
             page.text(left + width, y, percent, style.BODY, bold=bold, align="right")
             top += ROW_PX

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 from manabi.errors import InvalidInputError
@@ -59,7 +58,6 @@ class Norms:
         return (sbr - mean) / self.sd[structure]
 
 
-@cache
 def load_norms(path: str | None = None) -> Norms:
     """Norms from a JSON file with the fields of :class:`Norms`; the shipped ones by default.
 
@@ -71,8 +69,10 @@ def load_norms(path: str | None = None) -> Norms:
         record = json.loads(file.read_text(encoding="utf-8"))
         known = {k: record[k] for k in Norms.__dataclass_fields__ if k in record}
         norms = Norms(**known)
-        if any(norms.sd[s] <= 0 or norms.mean[s] <= 0 for s in ("caudate", "putamen")):
-            raise ValueError("means and deviations must be positive")
+        if not all(0 < value[s] < math.inf for value in (norms.mean, norms.sd) for s in ("caudate", "putamen")):
+            raise ValueError("means and deviations must be positive numbers")
+        if not all(math.isfinite(v) for v in (norms.age_years or 0, norms.mild_z, norms.severe_z, norms.caudate_z)):
+            raise ValueError("age and z scores must be numbers")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InvalidInputError(
             f"The norms file {file.name} cannot be used ({error}). It must be JSON with mean, sd (for caudate and "

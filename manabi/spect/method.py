@@ -48,7 +48,9 @@ class SPECTParameters(Parameters):
     age_years: float | None = field(
         default=None, metadata={"help": "age of the patient, for age-adjusted grades", "low": 0.0, "high": 120.0}
     )
-    norms: str | None = field(default=None, metadata={"help": "JSON file with the site's own normal values"})
+    norms: str | None = field(
+        default=None, metadata={"help": "JSON file with the site's own normal values", "file": True}
+    )
     alert_z: float = field(
         default=3.0, metadata={"help": "over-correction alert above so many standard errors", "low": 0.5, "high": 20.0}
     )
@@ -84,6 +86,8 @@ class SPECTDenoise(Method[SPECTParameters]):
         if parameters.pipeline == "paper":
             return self._run_paper(volume, parameters, context)
         context.progress(0.02, "Preparing")
+        if parameters.quantify:
+            self._check_norms(parameters)
         with context.span(0.05, 0.75):
             done = self._denoise(volume, parameters, context)
         result = Result(volumes={"denoised": done.volume})
@@ -91,9 +95,9 @@ class SPECTDenoise(Method[SPECTParameters]):
             result.volumes["uncertainty"] = done.uncertainty
         result.measurements["relative_noise_removed"] = round(done.relative_noise, 4)
         result.measurements["counts_after_over_before"] = _count_ratio(volume, done.volume)
-        context.progress(0.78, "Measuring binding ratios")
         if parameters.quantify:
-            self._quantify(volume, done.volume, parameters, context, result)
+            with context.span(0.78, 1.0):
+                self._quantify(volume, done.volume, parameters, context, result)
         return result
 
     def load(self, context: Context) -> None:
@@ -174,16 +178,21 @@ class SPECTDenoise(Method[SPECTParameters]):
 
     # --- numbers a reader reads --------------------------------------------------------------------
 
+    @staticmethod
+    def _check_norms(parameters: SPECTParameters) -> None:
+        """Refuse norms that cannot be read before any work is done."""
+        from manabi.spect.grade import load_norms
+
+        load_norms(parameters.norms)
+
     def _quantify(
         self, before: Volume, after: Volume, parameters: SPECTParameters, context: Context, result: Result
     ) -> None:
         from manabi.spect import report
 
         try:
-            study = report.study(before, after, parameters.reference, parameters.norms, parameters.age_years)
+            study = report.study(before, after, parameters.reference, parameters.norms, parameters.age_years, context)
         except InvalidInputError as error:
-            if parameters.norms:
-                raise
             context.warn(f"Binding ratios were not computed: {error}")
             return
         if study.explained < NO_STRIATUM:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from manabi.context import Context
 from manabi.result import Cell, Labelmap, Table
 from manabi.spect import noise as noise_of
 from manabi.spect.grade import MEANINGS, Graded, Norms, grade_binding, load_norms
@@ -93,6 +94,7 @@ def study(
     reference: str = "occipital",
     norms_file: str | None = None,
     age_years: float | None = None,
+    context: Context | None = None,
 ) -> Study:
     """Measure a scan before and after denoising, with the regions found on the denoised one.
 
@@ -102,16 +104,22 @@ def study(
         reference: ``occipital`` or ``whole_brain``.
         norms_file: JSON with normal values; the shipped ones by default.
         age_years: for age-adjusted grades.
+        context: progress and cancellation.
 
     Raises:
         InvalidInputError: when no striatum or no reference region is in the image.
+        CancelledError: when the context was cancelled.
     """
+    context = context or Context()
     norms = load_norms(norms_file)
+    context.progress(0.0, "Finding the striatum")
     found = localise(after)
+    context.progress(0.6, "Measuring binding ratios")
     places = regions(after, found)
     size = voxel_ml(after)
     raw = measure(before.array, places, size, reference)
     clean = measure(after.array, places, size, reference)
+    context.progress(0.8, "Measuring their noise")
     noise = noise_of.binding_noise(np.asarray(before.array, float) - after.array, places, raw)
     raw, clean = noise_of.with_noise(raw, noise), noise_of.with_noise(clean, noise)
     grades = {"input": grade_binding(raw, norms, age_years), "denoised": grade_binding(clean, norms, age_years)}

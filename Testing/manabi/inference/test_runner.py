@@ -80,6 +80,7 @@ def test_what_was_taken_is_recorded(blur):
     assert (context.used_device, context.used_precision) == ("cpu", "float32")
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:torch.jit.*")
 def test_a_scripted_network_runs(blur):
     image = np.random.default_rng(0).normal(size=(1, 16, 16, 16)).astype(np.float32)
     context = Context(device="cpu", precision="float32")

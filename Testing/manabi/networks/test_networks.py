@@ -225,3 +225,17 @@ def test_a_few_steps_of_training_lower_the_loss(name):
         optimiser.step()
         losses.append(loss.item())
     assert losses[-1] < 0.75 * losses[0]
+
+
+def test_a_sigmoid_network_does_not_get_stuck_at_black_on_dark_images() -> None:
+    torch.manual_seed(0)
+    rows = torch.linspace(-1, 1, 32)
+    blob = torch.exp(-12 * (rows[:, None] ** 2 + rows[None] ** 2))[None, None].repeat(8, 1, 1, 1)
+    network = build("unet", filters=(16, 32, 64, 128), output_activation="sigmoid")
+    optimizer = torch.optim.Adam(network.parameters(), 1e-3)
+    for _ in range(60):
+        loss = (network(blob) - blob).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert float(loss.detach()) < 0.25 * float(blob.square().mean())
