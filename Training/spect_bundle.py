@@ -71,13 +71,14 @@ def _choose(
     for case in cases:
         pair = read_pair(case)
         slab = slab_of(pair)
+        seen = denoise.predict(pair.short, model, settings.context, Context(precision="float32"))
         for scale in SCALES_MM:
-            done = apply(model, pair, replace(settings, consistency_mm=scale))
-            images = slab.images_of(done.volume)
+            images = slab.images_of(denoise.finish(pair.short, seen, replace(settings, consistency_mm=scale)).volume)
             ssim = float(image_scores(slab, images.images)["ssim"].mean())
             rows[scale].append((ssim, relative_bias(binding_errors(slab, np.asarray(images.box.array)), slab)))
-        noise.append(done.relative_noise)
-        squares.append(_variance_ratio(pair, done, slab))
+        plain = denoise.finish(pair.short, seen, settings)
+        noise.append(plain.relative_noise)
+        squares.append(_variance_ratio(pair, plain, slab))
     table = [
         {"consistency_mm": scale, "ssim": float(np.mean([s for s, _ in r])), "bias": float(np.mean([b for _, b in r]))}
         for scale, r in rows.items()

@@ -30,7 +30,7 @@ def shown(path):
     return str(path.relative_to(ROOT))
 
 
-# --- every method ------------------------------------------------------------------------------------------------------
+# --- every method -----------------------------------------------------------------------------------------------------
 
 
 @methods
@@ -98,7 +98,7 @@ def test_a_method_ships_a_default_model_that_verifies(entry):
     assert bundle.simulated == ("simulated" in bundle.trained_on)
 
 
-# --- every phantom -----------------------------------------------------------------------------------------------------
+# --- every phantom ----------------------------------------------------------------------------------------------------
 
 
 @phantoms
@@ -123,7 +123,7 @@ def test_a_phantom_gives_every_input_that_a_method_needs(entry, tmp_path):
             assert spec.check(sample.inputs[spec.name]) == []
 
 
-# --- every file --------------------------------------------------------------------------------------------------------
+# --- every file -------------------------------------------------------------------------------------------------------
 
 
 def public_definitions(tree):

@@ -26,14 +26,14 @@ def compare(method: str, images: Mapping[str, Volume]) -> dict[str, Table]:
 def spect(images: Mapping[str, Volume]) -> dict[str, Table]:
     """Specific binding ratios with the same regions in every image, and likeness to the reference.
 
-    The regions are those found on the output (the second image), as :class:`manabi.spect.method.SPECTDenoise` does.
+    The regions are those found on the input (the first image), as :class:`manabi.spect.method.SPECTDenoise` does.
     """
     from manabi.spect.localise import localise
     from manabi.spect.quantify import measure, regions, voxel_ml
     from manabi.spect.template import REGIONS
 
-    output = list(images.values())[1]
-    places = regions(output, localise(output))
+    scan = next(iter(images.values()))
+    places = regions(scan, localise(scan))
     binding = {name: measure(volume.array, places, voxel_ml(volume)).sbr for name, volume in images.items()}
     rows: list[tuple[Cell, ...]] = [
         (f"{structure} {side}", *(sbr[structure, side] for sbr in binding.values())) for structure, side in REGIONS

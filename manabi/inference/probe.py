@@ -25,6 +25,10 @@ HIDDEN = {"float32": 1.1, "bfloat16": 1.6, "float16": 1.6}
 AVX512-BF16: MONAI's UNet 0.7-0.8 in both precisions, BasicUNet 0.95 in float32 and 1.5 in bfloat16, AttentionUnet 0.94
 and 1.1, SegResNet 0.5 and 0.4."""
 
+OVERHEAD_MB = 150.0
+"""Memory that a first pass on a processor takes whatever its size: kernels, their caches, the allocator's reserve (our
+choice; 120 MB were measured)."""
+
 
 @dataclass(frozen=True)
 class Demand:
@@ -36,6 +40,7 @@ class Demand:
         step_flops_per_voxel: floating-point operations of the costliest single operation.
         n_outputs: channels of the output.
         hidden: factor for what is not seen, see :data:`HIDDEN`.
+        overhead_mb: see :data:`OVERHEAD_MB`; 0 on graphics cards.
     """
 
     bytes_per_voxel: float
@@ -43,10 +48,11 @@ class Demand:
     step_flops_per_voxel: float
     n_outputs: int
     hidden: float = 1.0
+    overhead_mb: float = 0.0
 
     def forward_mb(self, voxels: int) -> float:
         """Estimated peak memory of one forward pass in MB."""
-        return self.hidden * (self.fixed_bytes + self.bytes_per_voxel * voxels) / 2**20
+        return self.overhead_mb + self.hidden * (self.fixed_bytes + self.bytes_per_voxel * voxels) / 2**20
 
 
 _known: weakref.WeakKeyDictionary[torch.nn.Module, dict[Any, Demand]] = weakref.WeakKeyDictionary()
@@ -75,7 +81,8 @@ def _measured(runner: Runner, n_channels: int, multiple: int, n_axes: int) -> De
     slope = max((high.peak - low.peak) / (math.prod(large) - math.prod(small)), 1.0)
     fixed = max(low.peak - slope * math.prod(small), 0.0)
     step = high.largest_step / math.prod(large)
-    return Demand(slope, fixed, step, high.n_outputs, HIDDEN[runner.precision])
+    overhead = 0.0 if runner.device.startswith("cuda") else OVERHEAD_MB
+    return Demand(slope, fixed, step, high.n_outputs, HIDDEN[runner.precision], overhead)
 
 
 def _count(runner: Runner, shape: Sequence[int]) -> _Census:

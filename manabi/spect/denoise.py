@@ -44,6 +44,21 @@ class Settings:
 
 
 @dataclass(frozen=True)
+class Prediction:
+    """What the network says, before anything is done with it.
+
+    Attributes:
+        work: the input as the network saw it, in counts.
+        mean: its estimate of the denoised counts on that grid.
+        deviation: its standard deviation in counts, not calibrated, or None.
+    """
+
+    work: Volume
+    mean: np.ndarray
+    deviation: np.ndarray | None
+
+
+@dataclass(frozen=True)
 class Denoised:
     """A denoised volume and its uncertainty, both on the input's grid.
 
@@ -125,22 +140,36 @@ def denoise_with_network(volume: Volume, network: nn.Module, settings: Settings,
         settings: how to apply it.
         context: device, progress, cancellation.
     """
+    return finish(volume, predict(volume, network, settings.context, context), settings)
+
+
+def predict(volume: Volume, network: nn.Module, slices: int, context: Context) -> Prediction:
+    """Run the network alone; arguments as in :func:`denoise_with_network`, ``slices`` being the network's context."""
     from manabi.inference import predict_stack
 
     work = work_image(volume)
     before = np.asarray(work.array)
     scale = head_scale(before, work)
     occupied = before.reshape(len(before), -1).any(1)
-    stack = context_stack(before / scale, settings.context)
+    stack = context_stack(before / scale, slices)
     out = predict_stack(network, stack[occupied], context=context)
-    mean = np.zeros_like(before)
+    mean, deviation = np.zeros_like(before), None
     mean[occupied] = out[:, 0] * scale
-    after = keep_counts(before, mean, work.spacing_mm, settings.consistency_mm)
-    deviation = None
     if out.shape[1] > 1:
         deviation = np.zeros_like(before)
-        deviation[occupied] = np.sqrt(np.exp(out[:, 1]) * settings.variance_calibration) * scale
-    return _back(volume, work, after, deviation)
+        deviation[occupied] = np.exp(0.5 * out[:, 1]) * scale
+    return Prediction(work, mean, deviation)
+
+
+def finish(volume: Volume, prediction: Prediction, settings: Settings) -> Denoised:
+    """Keep the counts, calibrate the uncertainty, and come back to the volume's own grid."""
+    work = prediction.work
+    after = keep_counts(np.asarray(work.array), prediction.mean, work.spacing_mm, settings.consistency_mm)
+    deviation = prediction.deviation
+    if deviation is not None:
+        deviation = deviation * np.sqrt(settings.variance_calibration)
+    noise = relative_noise(np.asarray(work.array), prediction.mean, brain_mask(work))
+    return _back(volume, work, after, deviation, noise)
 
 
 def denoise_with_filter(volume: Volume, name: str, context: Context, **arguments: float) -> Denoised:
@@ -155,12 +184,14 @@ def denoise_with_filter(volume: Volume, name: str, context: Context, **arguments
     for k, image in enumerate(before):
         after[k] = chosen.apply(image / scale) * scale
         context.progress((k + 1) / len(before), "Filtering")
-    return _back(volume, work, keep_counts(before, after, work.spacing_mm, 0.0), None)
+    noise = relative_noise(before, after, brain_mask(work))
+    return _back(volume, work, keep_counts(before, after, work.spacing_mm, 0.0), None, noise)
 
 
-def _back(volume: Volume, work: Volume, after: np.ndarray, deviation: np.ndarray | None) -> Denoised:
+def _back(
+    volume: Volume, work: Volume, after: np.ndarray, deviation: np.ndarray | None, noise: float
+) -> Denoised:
     """Results of the working grid on the input's own grid, with the input's total counts."""
-    noise = relative_noise(np.asarray(work.array), after, brain_mask(work))
     out = _on_grid_of(volume, work, after)
     total = float(np.asarray(out.array, float).sum())
     expected = float(np.asarray(volume.array, float).sum())

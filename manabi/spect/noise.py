@@ -23,6 +23,11 @@ Poisson counts and the 1 of converged ML-EM)."""
 ALERT_Z = 3.0
 """Default threshold of the alert, in standard errors."""
 LEAST_PLACES = 20
+CLIP = 3.0
+"""Places whose mean is further out than this many robust standard deviations are left out (our choice): edges and
+spill-out that a smoothing denoiser also removes must not pass for noise."""
+MAD_TO_SD = 1.4826
+"""From the median absolute deviation to the standard deviation of a normal distribution."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +88,10 @@ def _spread(removed: np.ndarray, weights: np.ndarray, allowed: np.ndarray) -> fl
     if fits.sum() < LEAST_PLACES:
         fits = allowed
     values = means[fits]
-    return float(np.std(values)) if values.size else 0.0
+    if not values.size:
+        return 0.0
+    away = np.abs(values - np.median(values))
+    return float(np.std(values[away <= CLIP * MAD_TO_SD * np.median(away)]))
 
 
 def shifts(before: Binding, after: Binding, noise: BindingNoise) -> list[Shift]:

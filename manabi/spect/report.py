@@ -96,7 +96,9 @@ def study(
     age_years: float | None = None,
     context: Context | None = None,
 ) -> Study:
-    """Measure a scan before and after denoising, with the regions found on the denoised one.
+    """Measure a scan before and after denoising, with the regions found on the scan itself.
+
+    What is measured before thus does not depend on what the denoiser did.
 
     Args:
         before: the scan, counts.
@@ -113,9 +115,9 @@ def study(
     context = context or Context()
     norms = load_norms(norms_file)
     context.progress(0.0, "Finding the striatum")
-    found = localise(after)
+    found = localise(before)
     context.progress(0.6, "Measuring binding ratios")
-    places = regions(after, found)
+    places = regions(before, found)
     size = voxel_ml(after)
     raw = measure(before.array, places, size, reference)
     clean = measure(after.array, places, size, reference)

@@ -67,7 +67,7 @@ def test_integers_and_tensors_are_taken(network, exact):
 def test_a_memory_limit_shrinks_the_batch(network, exact):
     sizes = []
     network.register_forward_pre_hook(lambda _, args: sizes.append(len(args[0])))
-    exact.memory_limit_mb = 8
+    exact.memory_limit_mb = 160
     found = predict_stack(network, _slices(16, (128, 128)), context=exact)
     assert found.shape == (16, 2, 128, 128)
     assert max(sizes[2:]) < 16

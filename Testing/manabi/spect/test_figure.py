@@ -118,7 +118,7 @@ def oriented_result(result: Result, axes, signs) -> Result:
     return turned
 
 
-# --- the file ---------------------------------------------------------------------------------------
+# --- the file ---------------------------------------------------------------------------------------------------------
 
 
 def test_the_figure_is_a_png_of_the_promised_size(loud):
@@ -157,7 +157,7 @@ def test_the_file_says_no_more_than_which_software_made_it(loud):
     assert b"TANAKA" not in loud.read_bytes()
 
 
-# --- what it shows ------------------------------------------------------------------------------------
+# --- what it shows ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("axes", "signs"), [((0, 1, 2), (-1, -1, 1)), ((2, 0, 1), (1, -1, -1))])
@@ -232,7 +232,7 @@ def test_outlines_of_the_regions_are_drawn(quiet):
         assert count(quiet, color) > 100
 
 
-# --- numbers and warnings ---------------------------------------------------------------------------------
+# --- numbers and warnings ---------------------------------------------------------------------------------------------
 
 
 def test_the_tables_are_those_of_the_result(pair, tmp_path, texts):
@@ -281,7 +281,7 @@ def test_numbers_are_printed_with_true_minus_and_dash(value, shown):
     assert figure_numbers.text_of(value) == shown
 
 
-# --- other results -------------------------------------------------------------------------------------------
+# --- other results ----------------------------------------------------------------------------------------------------
 
 
 def test_a_result_without_binding_ratios_says_so(pair, tmp_path, texts):

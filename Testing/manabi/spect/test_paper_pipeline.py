@@ -19,12 +19,12 @@ def ras(shape=(12, 80, 72), spacing=(3.29, 3.29, 3.29), seed=0):
     return Volume(array, matrix, "NM", "CNTS")
 
 
-# --- 8 bit ---------------------------------------------------------------------------------------------------------------
+# --- 8 bit ------------------------------------------------------------------------------------------------------------
 
 
 def test_grey_levels_run_from_zero_to_the_cases_maximum():
-    assert paper.to_8bit(np.array([0.0, 50.0, 100.0])).tolist() == [0, 128, 255]
-    assert paper.to_8bit(np.array([0.0, 50.0, 100.0]), 200.0).tolist() == [0, 64, 128]
+    assert paper.to_8bit(np.array([0.0, 20.0, 100.0])).tolist() == [0, 51, 255]
+    assert paper.to_8bit(np.array([0.0, 50.0, 150.0]), 200.0).tolist() == [0, 64, 191]
     assert paper.to_8bit(np.array([-5.0, 300.0]), 200.0).tolist() == [0, 255]
     assert paper.to_8bit(np.array([1.0, 2.0])).dtype == np.uint8
 
@@ -34,7 +34,7 @@ def test_an_image_without_counts_is_refused():
         paper.to_8bit(np.zeros((5, 4, 4)))
 
 
-# --- slices and crop -----------------------------------------------------------------------------------------------------
+# --- slices and crop --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("hot", "expected"), [(0, 2), (1, 2), (2, 2), (6, 6), (9, 7)])
@@ -68,7 +68,7 @@ def test_a_smaller_matrix_is_refused(shape):
         paper.central_crop(np.zeros(shape))
 
 
-# --- the five images -----------------------------------------------------------------------------------------------------
+# --- the five images --------------------------------------------------------------------------------------------------
 
 
 def test_each_image_is_divided_by_its_own_maximum():
@@ -108,7 +108,7 @@ def test_an_image_all_zero_stays_zero():
     assert not found.images[0].any()
 
 
-# --- straightening -------------------------------------------------------------------------------------------------------
+# --- straightening ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("spacing", [(3.29, 3.29, 3.29), (3.3, 3.25, 3.29), (3.29, 3.29, 4.4)])

@@ -78,7 +78,9 @@ def test_the_putamens_back_end_points_outwards():
     assert centre[0] > 0 and backwards[1] < 0 < backwards[0]
 
 
-@pytest.mark.parametrize(("axes", "signs"), [((2, 0, 1), (-1, 1, -1)), ((1, 0, 2), (1, 1, 1)), ((0, 1, 2), (-1, -1, 1))])
+@pytest.mark.parametrize(
+    ("axes", "signs"), [((2, 0, 1), (-1, 1, -1)), ((1, 0, 2), (1, 1, 1)), ((0, 1, 2), (-1, -1, 1))]
+)
 def test_the_grids_orientation_does_not_matter(axes, signs):
     grid = head_grid(4.0)
     turned = Volume(np.zeros(grid.shape), grid.ijk_to_ras).reoriented(axes, signs)
