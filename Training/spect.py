@@ -31,7 +31,9 @@ from Training.task import Task
 logger = logging.getLogger(__name__)
 
 CROP = 64
-STRIATAL_SHARE = 0.6
+VARIANCE_SHARE = 0.02
+"""Weight of the uncertainty's likelihood; its gradient does not pass through the predicted image (our choice)."""
+STRIATAL_SHARE = 0.75
 """Share of training slices drawn within ``STRIATAL_REACH`` of the hottest one (our choice)."""
 STRIATAL_REACH = 8
 VALIDATION_REACH = 6
@@ -45,9 +47,9 @@ class SPECTRecipe(Parameters):
     network: Literal["unet", "vnet", "unetpp", "r2unet", "attention_unet", "transunet"] = "unet"
     filters: str = field(default="20-40-80-160", metadata={"help": "channels per level"})
     context: int = field(default=5, metadata={"low": 1, "high": 15, "help": "slices the network sees; odd"})
-    variance: bool = field(default=True, metadata={"help": "also learn the uncertainty"})
-    beta: float = field(default=1.0, metadata={"low": 0.0, "high": 1.0, "help": "of the beta-NLL; 1 is squared error"})
-    loss: Literal["mse", "l1", "l1_ssim"] = field(default="mse", metadata={"help": "of the image, without variance"})
+    variance: bool = field(default=True, metadata={"help": "also learn the uncertainty (ours)"})
+    hot_weight: float = field(default=1.0, metadata={"low": 0.0, "help": "extra weight where the input is hot (ours)"})
+    loss: Literal["mse", "l1", "l1_ssim"] = field(default="mse", metadata={"help": "of the image (paper)"})
     slices_per_case: int = field(default=12, metadata={"low": 1, "help": "drawn anew every epoch (ours)"})
     mirror: bool = field(default=True, metadata={"help": "left-right mirrored copies (ours)"})
     shift_px: int = field(default=6, metadata={"low": 0, "high": 8, "help": "random shift of the crop (ours)"})
@@ -122,14 +124,25 @@ class SPECTTask(Task):
         return torch.from_numpy(stack.copy()), torch.from_numpy(target.copy())
 
     def training_step(self, model: torch.nn.Module, batch: Any) -> dict[str, torch.Tensor]:
-        """Squared error, or beta-NLL where the network predicts its variance."""
+        """Squared error of the image, and the likelihood of what is left where the network predicts its variance."""
         inputs, target = batch
-        return {"loss": self._loss(model(inputs.contiguous(memory_format=torch.channels_last)).float(), target)}
-
-    def _loss(self, out: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        out = model(inputs.contiguous(memory_format=torch.channels_last)).float()
+        image = out[:, :1]
+        if self.recipe.pipeline == "paper":
+            return {"loss": losses.LOSSES[self.recipe.loss](image, target)}
+        loss = (self._weights(inputs) * (image - target).square()).mean()
+        parts = {"image": loss}
         if out.shape[1] == 2:
-            return losses.gaussian_nll(out[:, :1], out[:, 1:], target, beta=self.recipe.beta)
-        return losses.LOSSES[self.recipe.loss](out, target)
+            parts["variance"] = losses.gaussian_nll(image.detach(), out[:, 1:], target)
+            loss = loss + VARIANCE_SHARE * parts["variance"]
+        return {"loss": loss, **parts}
+
+    def _weights(self, inputs: torch.Tensor) -> torch.Tensor:
+        """More weight where the smoothed *input* is hot; weights from the target would bias the mean upwards."""
+        centre = inputs.shape[1] // 2
+        warm = torch.nn.functional.avg_pool2d(inputs[:, centre : centre + 1], 5, stride=1, padding=2).clamp(0.0, 6.0)
+        weights = 1.0 + self.recipe.hot_weight * warm
+        return weights / weights.mean()
 
     @torch.no_grad()
     def validate(self, model: torch.nn.Module) -> dict[str, float]:

@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 
 SCALES_MM = (0.0, 60.0, 45.0, 35.0, 28.0)
 """Candidates of the scale above which the input's counts are kept (FWHM); 0 switches it off."""
-BIAS_LIMIT = 0.02
-"""Mean bias of the binding ratio on validation patients that is accepted in choosing the scale (our choice)."""
+TRIAL_GAIN = 1.1
+GAIN_LIMITS = (0.9, 1.3)
+"""Contrast gains that calibration may choose (our choice)."""
 
 
 @dataclass(frozen=True)
@@ -65,30 +66,54 @@ def calibrate(model: torch.nn.Module, recipe: SPECTRecipe, cohort: Cohort) -> Me
 def _choose(
     model: torch.nn.Module, settings: denoise.Settings, cases: list[CohortCase]
 ) -> tuple[denoise.Settings, tuple[float, float], list[dict[str, float]]]:
-    """Scale and variance factor from the validation patients; the best SSIM among scales with little bias."""
-    rows: dict[float, list[tuple[float, float]]] = {scale: [] for scale in SCALES_MM}
-    noise, squares = [], []
+    """Scale, contrast gain and variance factor from the validation patients: the best SSIM without bias."""
+    patients = []
     for case in cases:
         pair = read_pair(case)
-        slab = slab_of(pair)
         seen = denoise.predict(pair.short, model, settings.context, Context(precision="float32"))
-        for scale in SCALES_MM:
-            images = slab.images_of(denoise.finish(pair.short, seen, replace(settings, consistency_mm=scale)).volume)
-            ssim = float(image_scores(slab, images.images)["ssim"].mean())
-            rows[scale].append((ssim, relative_bias(binding_errors(slab, np.asarray(images.box.array)), slab)))
-        plain = denoise.finish(pair.short, seen, settings)
-        noise.append(plain.relative_noise)
-        squares.append(_variance_ratio(pair, plain, slab))
-    table = [
-        {"consistency_mm": scale, "ssim": float(np.mean([s for s, _ in r])), "bias": float(np.mean([b for _, b in r]))}
-        for scale, r in rows.items()
-    ]
-    fair = [row for row in table if abs(row["bias"]) <= BIAS_LIMIT]
-    best = max(fair, key=lambda row: row["ssim"]) if fair else min(table, key=lambda row: abs(row["bias"]))
-    low, high = (float(np.percentile(noise, p)) for p in (1, 99))
+        patients.append((pair, slab_of(pair), seen))
+    plain = [denoise.finish(pair.short, seen, settings) for pair, _, seen in patients]
+    squares = [_variance_ratio(pair, done, slab) for (pair, slab, _), done in zip(patients, plain, strict=True)]
     factor = float(np.mean(squares)) if np.isfinite(squares).all() else 1.0
-    chosen = replace(settings, consistency_mm=best["consistency_mm"], variance_calibration=factor)
+    low, high = (float(np.percentile([done.relative_noise for done in plain], p)) for p in (1, 99))
+    table = [_unbiased(replace(settings, consistency_mm=scale), patients) for scale in SCALES_MM]
+    best = max(table, key=lambda row: row["ssim"])
+    chosen = replace(
+        settings,
+        consistency_mm=best["consistency_mm"],
+        variance_calibration=factor,
+        contrast_gain=best["contrast_gain"],
+    )
     return chosen, (low, high), table
+
+
+def _unbiased(settings: denoise.Settings, patients: list[tuple[Pair, Slab, denoise.Prediction]]) -> dict[str, float]:
+    """The contrast gain with which the mean binding ratio of a setting has no bias, and the scores it then has."""
+    _, plain = _validation_scores(settings, patients)
+    trial = replace(settings, contrast_gain=TRIAL_GAIN)
+    _, raised = _validation_scores(trial, patients)
+    gain = 1.0 - plain * (TRIAL_GAIN - 1.0) / (raised - plain) if raised > plain else 1.0
+    gain = round(float(np.clip(gain, *GAIN_LIMITS)), 4)
+    ssim, bias = _validation_scores(replace(settings, contrast_gain=gain), patients)
+    return {
+        "consistency_mm": settings.consistency_mm,
+        "contrast_gain": gain,
+        "ssim": ssim,
+        "bias": bias,
+        "bias_without_gain": plain,
+    }
+
+
+def _validation_scores(
+    settings: denoise.Settings, patients: list[tuple[Pair, Slab, denoise.Prediction]]
+) -> tuple[float, float]:
+    """Mean SSIM and mean relative bias of the binding ratio."""
+    ssim, bias = [], []
+    for pair, slab, seen in patients:
+        images = slab.images_of(denoise.finish(pair.short, seen, settings).volume)
+        ssim.append(float(image_scores(slab, images.images)["ssim"].mean()))
+        bias.append(relative_bias(binding_errors(slab, np.asarray(images.box.array)), slab))
+    return float(np.mean(ssim)), float(np.mean(bias))
 
 
 def _variance_ratio(pair: Pair, done: denoise.Denoised, slab: Slab) -> float:
@@ -164,6 +189,7 @@ def export(
             "context_slices": measured.settings.context,
             "consistency_mm": measured.settings.consistency_mm,
             "variance_calibration": round(measured.settings.variance_calibration, 5),
+            "contrast_gain": measured.settings.contrast_gain,
             "training_noise_range": [round(v, 5) for v in measured.noise_range] if any(measured.noise_range) else None,
             "scale_candidates": measured.candidates,
         },

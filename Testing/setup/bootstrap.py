@@ -28,6 +28,9 @@ TORCH = os.environ.get("MANABI_TORCH", "torch==2.13.0")
 CPU_INDEX = os.environ.get("MANABI_TORCH_INDEX", "https://download.pytorch.org/whl/cpu")
 PYRADIOMICS = "pyradiomics==3.0.1"
 """The source archive of 3.1.0 calls itself 3.0.1 inside, which pip refuses; neither has a wheel for Python 3.11."""
+NUMPY = "numpy>=1.26,<2.5"
+"""Manabi runs with newer ones. Type hints differ between NumPy's versions (2.5 is for Python 3.12 and newer, and its
+hints refuse ``argmax()`` without an axis), and `make lint` has to mean the same on 3.11 and 3.12."""
 OLD_CONFIGPARSER = """
 import configparser
 
@@ -79,10 +82,10 @@ def install(python: Path) -> None:
     """Everything that Manabi, its tests and its training need; raises CalledProcessError when pip fails."""
     if not has(python, "torch"):
         pip(python, *torch_arguments())
-    pip(python, "numpy", "setuptools>=77,<85", "wheel")
+    pip(python, NUMPY, "setuptools>=77,<85", "wheel")
     if not has(python, "radiomics"):
         install_pyradiomics(python)
-    pip(python, "-e", ".[test,survival]")
+    pip(python, NUMPY, "-e", ".[test,survival]")
 
 
 def install_pyradiomics(python: Path) -> None:

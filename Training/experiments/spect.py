@@ -163,8 +163,7 @@ def _results(
         "binding": binding_table(scored),
         "alert": {
             "auc": [alert.auc.value, alert.auc.low, alert.auc.high],
-            "sensitivity": alert.sensitivity,
-            "specificity": alert.specificity,
+            "operating": {str(limit): list(pair) for limit, pair in alert.operating.items()},
             "bad": alert.bad,
             "count": alert.count,
             "truth": alert.truth.tolist(),

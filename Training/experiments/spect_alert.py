@@ -14,8 +14,10 @@ from Training.resampling import Estimate
 from Training.roc import auc_bootstrap
 from Training.spect_evaluate import Slab, binding_errors
 
+THRESHOLDS = (1.0, 1.5, 2.0, 2.5, ALERT_Z)
 BAD_SHARE = 0.15
-"""A case is bad where a binding ratio is off by more than this share of the normal one (our choice)."""
+"""A result is bad where denoising took a binding ratio further from the full scan's by more than this share of the
+normal ratio (our choice)."""
 
 
 @dataclass(frozen=True)
@@ -24,8 +26,7 @@ class AlertStudy:
 
     Attributes:
         auc: area under the ROC curve with its interval (patients resampled).
-        sensitivity: at the default threshold.
-        specificity: at the default threshold.
+        operating: sensitivity and specificity by threshold; the default one is ``ALERT_Z``.
         bad: how many results were bad.
         count: how many results there were.
         truth: per result, whether it was bad.
@@ -33,8 +34,7 @@ class AlertStudy:
     """
 
     auc: Estimate
-    sensitivity: float
-    specificity: float
+    operating: dict[float, tuple[float, float]]
     bad: int
     count: int
     truth: np.ndarray
@@ -50,10 +50,18 @@ def alert_score(slab: Slab, counts: np.ndarray) -> float:
     return max(abs(change.z) for change in shifts(before, after, noise))
 
 
-def worst_error(slab: Slab, counts: np.ndarray, normal: Mapping[str, float]) -> float:
-    """Largest error of a binding ratio against the full scan, as a share of the normal ratio."""
-    errors = binding_errors(slab, counts)
-    return max(abs(errors[region]) / normal[region[0]] for region in REGIONS)
+def harm(slab: Slab, counts: np.ndarray, normal: Mapping[str, float]) -> float:
+    """By how much denoising took a binding ratio further from the full scan's: the worst region's error less the
+    short scan's own error there, as a share of the normal ratio."""
+    after = binding_errors(slab, counts)
+    before = binding_errors(slab, np.asarray(slab.short.box.array, float))
+    return max((abs(after[region]) - abs(before[region])) / normal[region[0]] for region in REGIONS)
+
+
+def _operating(bad: np.ndarray, raised: np.ndarray) -> tuple[float, float]:
+    """Sensitivity and specificity; nan where a kind of result is missing."""
+    sensitivity = float(raised[bad].mean()) if bad.any() else float("nan")
+    return sensitivity, float((~raised[~bad]).mean()) if (~bad).any() else float("nan")
 
 
 def study_alert(
@@ -69,18 +77,16 @@ def study_alert(
     truth, score, patients = [], [], []
     for results in outputs.values():
         for number, (slab, output) in enumerate(zip(slabs, results, strict=True)):
-            truth.append(worst_error(slab, output.counts, normal) > BAD_SHARE)
+            truth.append(harm(slab, output.counts, normal) > BAD_SHARE)
             score.append(alert_score(slab, output.counts))
             patients.append(number)
     bad, scores = np.array(truth), np.array(score)
-    raised = scores > ALERT_Z
     auc = Estimate(float("nan"), float("nan"), float("nan"))
     if 0 < bad.sum() < len(bad):
         auc = auc_bootstrap(bad, scores, patients)
     return AlertStudy(
         auc,
-        float(raised[bad].mean()) if bad.any() else float("nan"),
-        float((~raised[~bad]).mean()) if (~bad).any() else float("nan"),
+        {limit: _operating(bad, scores > limit) for limit in THRESHOLDS},
         int(bad.sum()),
         len(bad),
         bad,

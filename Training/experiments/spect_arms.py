@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -105,12 +105,11 @@ def our_arm(cohort: Cohort, recipe: SPECTRecipe, config: TrainConfig, folder: Pa
 
 def bundle_arm(bundle: Bundle) -> Arm:
     """A trained bundle of our pipeline."""
-    facts = bundle.facts["spect"]
     model: torch.nn.Module = bundle.build_network()
-    settings = denoise.Settings(facts["context_slices"], facts["consistency_mm"], facts["variance_calibration"])
+    settings = denoise.Settings.of(bundle.facts["spect"])
 
     def run(pair: Pair, slab: Slab) -> Output:
-        done = apply(model, pair, replace(settings))
+        done = apply(model, pair, settings)
         images = slab.images_of(done.volume)
         return Output(images.images, np.asarray(images.box.array, float))
 

@@ -12,7 +12,7 @@ from manabi.io.atomic import atomic_file
 from manabi.spect.noise import ALERT_Z
 from manabi.spect.template import REGIONS
 from Training.experiments import spect_figures
-from Training.experiments.spect_alert import BAD_SHARE, worst_error
+from Training.experiments.spect_alert import BAD_SHARE, harm
 from Training.experiments.spect_arms import INPUT, OURS, REFERENCE, Output
 from Training.spect_evaluate import Slab
 
@@ -143,13 +143,18 @@ def _binding(results: dict[str, Any]) -> list[str]:
 
 def _alert(results: dict[str, Any]) -> list[str]:
     alert = results["alert"]
+    rows = [f"| {limit} | {yes:.2f} | {no:.2f} |" for limit, (yes, no) in alert["operating"].items()]
     return [
         "## The over-correction alert",
         "",
-        f"Over {alert['count']} results (every method, every test patient), {alert['bad']} moved a binding ratio away "
-        f"from the 25-minute one by more than {BAD_SHARE:.0%} of the normal ratio. Area under the ROC curve of the "
-        f"alert's score: {_f(alert['auc'])}. At the default threshold of {ALERT_Z} standard errors: sensitivity "
-        f"{alert['sensitivity']:.2f}, specificity {alert['specificity']:.2f}.",
+        f"Over {alert['count']} results (every method, every test patient), {alert['bad']} took a binding ratio "
+        f"further from the 25-minute one than the 5-minute scan had it, by more than {BAD_SHARE:.0%} of the normal "
+        "ratio. The alert's score is the largest change of a binding ratio in standard errors of the scan's own "
+        f"noise. Area under its ROC curve: {_f(alert['auc'])}, patients resampled.",
+        "",
+        f"| alert above (default {ALERT_Z}) | sensitivity | specificity |",
+        "|---|---|---|",
+        *rows,
         "",
         "![ROC of the alert](images/roc.png)",
         "",
@@ -225,7 +230,7 @@ def _over_correction(
     normal = {"caudate": 1.0, "putamen": 1.0}
 
     def error(n: int) -> float:
-        return worst_error(slabs[n % size], outputs[methods[n // size]][n % size].counts, normal)
+        return harm(slabs[n % size], outputs[methods[n // size]][n % size].counts, normal)
 
     worst = max(caught, key=error)
     slab, name = slabs[worst % size], methods[worst // size]

@@ -9,8 +9,9 @@ pipeline is in :mod:`manabi.spect.paper`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import ndimage
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 SPACING_TOLERANCE = 0.02
 """Relative deviation from 3.29 mm that is processed as it is (our choice)."""
 FWHM = 2.3548
+HOT_LEVEL = 1.4
+"""Counts above this many times the head's mean are taken for specific uptake by the contrast gain (our choice)."""
 
 
 @dataclass(frozen=True)
@@ -36,11 +39,25 @@ class Settings:
         context: number of slices the network sees (odd); the middle one is denoised.
         consistency_mm: FWHM of the scale above which the input's counts are kept; 0 switches it off.
         variance_calibration: factor from the network's variance to the observed one, from validation.
+        contrast_gain: factor on counts above :data:`HOT_LEVEL` times the head's mean, from validation: few counts make
+            OSEM's hot spots too low on average, and squared error makes a network's lower still; with it the mean
+            binding ratio is that of full-time scans.
     """
 
     context: int = 5
     consistency_mm: float = 0.0
     variance_calibration: float = 1.0
+    contrast_gain: float = 1.0
+
+    @classmethod
+    def of(cls, facts: Mapping[str, Any], consistency_mm: float | None = None) -> Settings:
+        """The settings in a bundle's metadata; ``consistency_mm`` takes precedence where it is given."""
+        return cls(
+            int(facts.get("context_slices", 5)),
+            float(facts.get("consistency_mm", 0.0)) if consistency_mm is None else consistency_mm,
+            float(facts.get("variance_calibration", 1.0)),
+            float(facts.get("contrast_gain", 1.0)),
+        )
 
 
 @dataclass(frozen=True)
@@ -164,11 +181,15 @@ def predict(volume: Volume, network: nn.Module, slices: int, context: Context) -
 def finish(volume: Volume, prediction: Prediction, settings: Settings) -> Denoised:
     """Keep the counts, calibrate the uncertainty, and come back to the volume's own grid."""
     work = prediction.work
-    after = keep_counts(np.asarray(work.array), prediction.mean, work.spacing_mm, settings.consistency_mm)
+    before = np.asarray(work.array)
+    after = keep_counts(before, prediction.mean, work.spacing_mm, settings.consistency_mm)
+    if settings.contrast_gain != 1.0:
+        hot = np.maximum(after - HOT_LEVEL * head_scale(before, work), 0.0)
+        after = keep_counts(before, after + (settings.contrast_gain - 1.0) * hot, work.spacing_mm, 0.0)
     deviation = prediction.deviation
     if deviation is not None:
         deviation = deviation * np.sqrt(settings.variance_calibration)
-    noise = relative_noise(np.asarray(work.array), prediction.mean, brain_mask(work))
+    noise = relative_noise(before, prediction.mean, brain_mask(work))
     return _back(volume, work, after, deviation, noise)
 
 

@@ -116,11 +116,7 @@ class SPECTDenoise(Method[SPECTParameters]):
             return denoise.denoise_with_filter(volume, parameters.denoiser, context)
         bundle, network = self._network(context, self.default_bundle, "ours")
         facts = bundle.facts.get("spect", {})
-        settings = denoise.Settings(
-            int(facts.get("context_slices", 5)),
-            float(facts.get("consistency_mm", 0.0)) if parameters.consistency_mm is None else parameters.consistency_mm,
-            float(facts.get("variance_calibration", 1.0)),
-        )
+        settings = denoise.Settings.of(facts, parameters.consistency_mm)
         done = denoise.denoise_with_network(volume, network, settings, context)
         _flag_noise(done.relative_noise, facts.get("training_noise_range"), context)
         return done
