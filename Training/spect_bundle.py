@@ -154,13 +154,16 @@ def _score(model: torch.nn.Module, recipe: SPECTRecipe, settings: denoise.Settin
 
 
 def _summary(scores: list[dict[str, float]]) -> dict[str, Any]:
-    """Mean and 95 % interval of every score over patients."""
+    """Mean and 95 % interval of every score over patients; a single patient has no interval."""
     if not scores:
         return {}
-    summary = {}
+    summary: dict[str, Any] = {}
     for name in scores[0]:
-        estimate = bootstrap_mean(np.array([s[name] for s in scores]), np.arange(len(scores)))
-        summary[name] = {"mean": round(estimate.value, 4), "ci95": [round(estimate.low, 4), round(estimate.high, 4)]}
+        values = np.array([s[name] for s in scores])
+        summary[name] = {"mean": round(float(values.mean()), 4), "ci95": [None, None]}
+        if len(values) > 1:
+            estimate = bootstrap_mean(values, np.arange(len(values)))
+            summary[name]["ci95"] = [round(estimate.low, 4), round(estimate.high, 4)]
     return summary
 
 

@@ -117,7 +117,7 @@ def run(quick: bool = False) -> dict:
     """Measure.
 
     Args:
-        quick: a quarter of each side less, fewer training steps and runs: a check that it works, not a figure.
+        quick: half of each side, fewer training steps and runs: a check that it works, not a figure.
 
     Returns:
         The machine, and for every contestant its times, ratios to the baseline, memory peak and agreement.

@@ -114,7 +114,7 @@ def _arms(settings: Settings, cohort: Cohort, folder: Path, resume: bool) -> dic
         arms[name] = spect_arms.filter_arm(name, validation)
     for name in names:
         logger.info("training %s", name)
-        arms[name] = spect_arms.paper_arm(name, cohort, paper, folder / _slug(name), resume)
+        arms[name] = spect_arms.paper_arm(name, cohort, paper, folder / _slug(name), settings.data, resume)
     recipe = SPECTRecipe(name="spect-default", parts=settings.parts, split_seed=settings.split_seed)
     logger.info("training %s", OURS)
     arms[OURS] = spect_arms.our_arm(cohort, recipe, ours, folder / "ours", settings.data, resume)

@@ -74,7 +74,7 @@ def filter_arm(name: str, validation: list[Slab]) -> Arm:
     return run
 
 
-def paper_arm(name: str, cohort: Cohort, config: TrainConfig, folder: Path, resume: bool) -> Arm:
+def paper_arm(name: str, cohort: Cohort, config: TrainConfig, folder: Path, data: str, resume: bool) -> Arm:
     """A network of the source, trained with the source's pipeline; U-Net(L4) also leaves a bundle."""
     kind, arguments = PAPER_NETWORKS[name.removesuffix(SMALL)]
     if name.endswith(SMALL):
@@ -87,7 +87,7 @@ def paper_arm(name: str, cohort: Cohort, config: TrainConfig, folder: Path, resu
     result = fit(task, config, folder, resume=resume)
     model = result.model
     if name == REFERENCE and not (folder / "bundle").exists():
-        export(folder / "bundle", recipe, config, result, cohort, calibrate(model, recipe, cohort), "phantoms")
+        export(folder / "bundle", recipe, config, result, cohort, calibrate(model, recipe, cohort), data)
 
     def run(pair: Pair, slab: Slab) -> Output:
         images = paper_output(model, slab)

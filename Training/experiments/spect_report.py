@@ -24,12 +24,33 @@ def write(
 ) -> Path:
     """Write ``spect.md`` and its figures into ``folder``."""
     figures(folder / "images", results, patients, slabs, outputs)
-    text = "\n".join([*_head(results), *_images(results), *_tests(results), *_readers(results), *_binding(results),
-                      *_alert(results)])  # fmt: skip
     path = folder / "spect.md"
     with atomic_file(path, overwrite=True) as aside:
-        aside.write_text(text + "\n", encoding="utf-8")
+        aside.write_text(text(results), encoding="utf-8")
     return path
+
+
+def text(results: dict[str, Any]) -> str:
+    """The page, from ``results.json``."""
+    parts = (_head, _aims, _images, _tests, _readers, _binding, _alert)
+    return "\n".join(line for part in parts for line in part(results)) + "\n"
+
+
+def _aims(results: dict[str, Any]) -> list[str]:
+    """What the source reported or the project aimed at, beside what was reached."""
+    ssim = {row["method"]: row["ssim"] for row in results["images"]}
+    kappa = {row["method"]: row for row in results["readers"]["rows"]}
+    bias = {row["method"]: row["bias_percent"] for row in results["binding"]}
+    rows = [
+        ("SSIM of the 5-minute image", "0.7075 ± 0.02", f"{ssim[INPUT]['slice_mean']:.3f}"),
+        (f"SSIM of {OURS}", "at least 0.842", f"{ssim[OURS]['slice_mean']:.3f}"),
+        ("mean kappa of simulated readers, 5 minutes", "at most 0.41", f"{kappa[INPUT]['kappa_mean']:.2f}"),
+        (f"mean kappa of simulated readers, {OURS}", "at least 0.66", f"{kappa[OURS]['kappa_mean']:.2f}"),
+        (f"mean grade shift, {OURS}", "within ±0.1", _f(kappa[OURS]["grade_shift"], 2)),
+        (f"mean bias of the binding ratio, {OURS}", "within ±3 %", _f(bias[OURS], 1) + " %"),
+    ]
+    lines = ["## Aims and what was reached", "", "| quantity | aim | reached |", "|---|---|---|"]
+    return [*lines, *(f"| {name} | {aim} | {value} |" for name, aim, value in rows), ""]
 
 
 def _head(results: dict[str, Any]) -> list[str]:

@@ -72,10 +72,14 @@ def warnings(texts: Sequence[str]) -> None:
 
 @contextmanager
 def progress(title: str) -> Iterator[ProgressCallback]:
-    """A progress bar on stderr; yields the callback that moves it. Nothing is drawn where stderr is no terminal."""
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+    """A progress bar on stderr with elapsed and remaining time; yields the callback that moves it.
 
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    Nothing is drawn where stderr is no terminal.
+    """
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    text = TextColumn("{task.description}")
+    columns = (text, BarColumn(), TaskProgressColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=err(), transient=True) as bar:
         task = bar.add_task(title, total=1.0)
         yield _callback(bar.update, task, title)

@@ -139,7 +139,10 @@ class StriatumPhantom(Phantom[StriatumParameters]):
         return image_names(parameters.acquisition)
 
     def render_batch(self, parameters: Sequence[StriatumParameters], context: Context | None = None) -> list[Case]:
-        """Render cases one after the other, so that a case does not depend on its neighbours.
+        """Render cases, each on its own, so that a case does not depend on its neighbours.
+
+        On the CPU a case takes one thread, and several cases run side by side: the same voxels come out whatever the
+        number of threads, and a busy machine does not stall.
 
         Each has volumes ``spect_5min`` and ``spect_25min`` (named by their minutes), ``activity`` and ``mu_map``
         (per cm, as the reconstruction used it), label maps ``striatum`` and ``brain``, and the truth. Counts are
@@ -149,12 +152,7 @@ class StriatumPhantom(Phantom[StriatumParameters]):
             InvalidInputError: for parameters that no camera or reconstruction can have.
             CancelledError: when the context was cancelled.
         """
-        from manabi.phantoms.striatum_render import render_case
+        from manabi.phantoms.striatum_render import render_cases
 
-        context = context or Context()
-        cases = []
-        for number, case in enumerate(parameters):
-            context.progress(number / len(parameters), f"Phantom {number + 1} of {len(parameters)}")
-            cases.append(render_case(case, json.loads(self.to_json(case)), context))
-        context.progress(1.0, "Phantoms rendered")
-        return cases
+        records = [json.loads(self.to_json(case)) for case in parameters]
+        return render_cases(parameters, records, context or Context())

@@ -37,6 +37,10 @@ PRIOR_WEIGHT = 0.001
 BRAIN_DEPTH_MM = 130.0
 """Height of the brain from the vertex; below it the outline is neck (our choice)."""
 
+CUT_SHARE = 0.7
+"""The image ends within the brain where the first or last slice of the brain has this share of the largest one's area
+(our choice)."""
+
 
 @dataclass(frozen=True)
 class Localisation:
@@ -47,12 +51,14 @@ class Localisation:
         explained: share of the variance around the striatum that the template explains, 0 to 1.
         uptake: fitted peak uptake over background per region of ``REGIONS``, in units of the background.
         brain: boolean KJI mask of the brain on the input's grid.
+        cut: whether the image ends within the brain, above or below.
     """
 
     pose: Pose
     explained: float
     uptake: dict[tuple[str, str], float]
     brain: np.ndarray
+    cut: bool = False
 
 
 def work_volume(volume: Volume) -> Volume:
@@ -105,7 +111,13 @@ def localise(volume: Volume) -> Localisation:
     background = solution[-1] or 1.0
     uptake = {region: float(a / background) for region, a in zip(REGIONS, solution, strict=False)}
     explained = float(np.clip(1.0 - residual / total, 0.0, 1.0)) if total > 0 else 0.0
-    return Localisation(_to_ras(fit.pose(best), work.grid), explained, uptake, brain_mask(volume))
+    return Localisation(_to_ras(fit.pose(best), work.grid), explained, uptake, brain_mask(volume), _is_cut(brain))
+
+
+def _is_cut(brain: np.ndarray) -> bool:
+    """Whether the brain's first or last slice (KJI, slices upwards) lies at the image's edge and is a large one."""
+    areas = brain.reshape(len(brain), -1).sum(1)
+    return bool(max(areas[0], areas[-1]) > CUT_SHARE * areas.max())
 
 
 def _axis_matrix(grid: Grid) -> np.ndarray:

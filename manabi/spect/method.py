@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from manabi.spect.denoise import Denoised
 
 PAPER_BUNDLE = "spect-paper-unet4"
-NO_STRIATUM = 0.2
-"""Below this share of variance explained by the striatal template the image is unlike a DAT scan (our choice)."""
 NOISE_MARGIN = 1.25
 """Input noise outside the training range by this factor is flagged (our choice)."""
 
@@ -191,7 +189,7 @@ class SPECTDenoise(Method[SPECTParameters]):
         except InvalidInputError as error:
             context.warn(f"Binding ratios were not computed: {error}")
             return
-        if study.explained < NO_STRIATUM:
+        if study.explained < report.NO_STRIATUM:
             context.warn(
                 "No striatal uptake pattern was recognised. If this is not a dopamine-transporter scan, disregard the "
                 "binding ratios and grades."

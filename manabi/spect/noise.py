@@ -23,6 +23,9 @@ Poisson counts and the 1 of converged ML-EM)."""
 ALERT_Z = 3.0
 """Default threshold of the alert, in standard errors."""
 LEAST_PLACES = 20
+LEAST_CHANGE_SBR = 0.02
+LEAST_CHANGE_PERCENT = 1.0
+"""Smaller changes of a binding ratio and of the background are never an alert, however sure (our choice)."""
 CLIP = 3.0
 """Places whose mean is further out than this many robust standard deviations are left out (our choice): edges and
 spill-out that a smoothing denoiser also removes must not pass for noise."""
@@ -111,11 +114,11 @@ def alerts(changes: list[Shift], before: Binding, after: Binding, noise: Binding
         f"{c.before:.2f} to {c.after:.2f}, {abs(c.z):.1f} times its noise ({c.sd:.2f}). "
         "Read the scan that was not denoised."
         for c in changes
-        if abs(c.z) > limit
+        if abs(c.z) > limit and abs(c.after - c.before) > LEAST_CHANGE_SBR
     ]
     moved = after.reference - before.reference
-    if noise.reference_sd > 0 and abs(moved) > limit * noise.reference_sd:
-        percent = 100.0 * moved / before.reference
+    percent = 100.0 * moved / before.reference
+    if abs(percent) > LEAST_CHANGE_PERCENT and abs(moved) > limit * noise.reference_sd > 0:
         texts.append(
             f"Over-correction alert: denoising changed the background (reference region) by {percent:+.1f} %, "
             "more than noise allows. Read the scan that was not denoised."

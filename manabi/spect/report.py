@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from manabi.context import Context
+from manabi.errors import InvalidInputError
 from manabi.result import Cell, Labelmap, Table
 from manabi.spect import noise as noise_of
 from manabi.spect.grade import MEANINGS, Graded, Norms, grade_binding, load_norms
@@ -14,6 +15,9 @@ from manabi.spect.localise import localise
 from manabi.spect.quantify import Binding, binding_table, measure, regions, voxel_ml
 from manabi.spect.template import REGIONS, SIDES
 from manabi.volume import Volume
+
+NO_STRIATUM = 0.2
+"""Below this share of variance explained by the striatal template the image is unlike a DAT scan (our choice)."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +120,10 @@ def study(
     norms = load_norms(norms_file)
     context.progress(0.0, "Finding the striatum")
     found = localise(before)
+    if found.cut and found.explained < NO_STRIATUM:
+        raise InvalidInputError(
+            "The image ends within the brain, and no striatum was recognised in it. Export all slices of the head."
+        )
     context.progress(0.6, "Measuring binding ratios")
     places = regions(before, found)
     size = voxel_ml(after)

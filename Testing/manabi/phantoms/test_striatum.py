@@ -70,6 +70,17 @@ def test_a_case_does_not_depend_on_its_neighbours(case: Case) -> None:
     assert not np.array_equal(first.volumes["spect_5min"].array, case.volumes["spect_5min"].array)
 
 
+def test_voxels_do_not_depend_on_the_number_of_threads(case: Case) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(before % 2 + 1)
+    try:
+        again = PHANTOM.render(drawn(3), Context(device="cpu"))
+        assert torch.get_num_threads() == before % 2 + 1
+    finally:
+        torch.set_num_threads(before)
+    assert np.array_equal(again.volumes["spect_25min"].array, case.volumes["spect_25min"].array)
+
+
 @pytest.mark.parametrize("anatomy", [
     Anatomy(),
     Anatomy(scale=1.08, width=0.97, tilt_deg=(7.0, -6.0, 5.0), shift_mm=(8.0, -5.0, 6.0), striatum=1.05),

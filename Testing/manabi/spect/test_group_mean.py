@@ -1,4 +1,4 @@
-"""Real images: the mean FP-CIT scan of 174 healthy people, and a perfusion scan that is no dopamine-transporter scan."""
+"""Real images: the mean FP-CIT scan of 174 healthy people, and a perfusion scan, which is another thing."""
 
 from __future__ import annotations
 
@@ -101,5 +101,6 @@ def test_a_dopamine_transporter_scan_is_not_mistaken(group_mean, spect_stand_in)
 def test_noise_is_not_a_striatum(spect_stand_in):
     grid = head_grid()
     noise = np.random.default_rng(1).poisson(80.0, grid.shape).astype(np.float32)
-    result = registry.method("spect").run(Volume(noise, grid.ijk_to_ras, "NM", "CNTS"), {}, quick(spect_stand_in.folder))
+    volume = Volume(noise, grid.ijk_to_ras, "NM", "CNTS")
+    result = registry.method("spect").run(volume, {}, quick(spect_stand_in.folder))
     assert any("No striatal" in t or "not computed" in t for t in result.warnings)

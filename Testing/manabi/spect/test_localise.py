@@ -106,6 +106,13 @@ def test_only_the_largest_piece_is_the_head():
     assert not brain_mask(volume.like(array))[:6, :6, :6].any()
 
 
+@pytest.mark.parametrize(("low", "high", "cut"), [(0, 61, False), (0, 36, True), (24, 61, True), (4, 61, False)])
+def test_an_image_that_ends_within_the_brain_is_known(low, high, cut):
+    volume = head().crop((low, 0, 0), (high, *head().shape[1:]))
+    assert localise(volume).cut == cut
+    assert localise(volume.reoriented((2, 0, 1), (-1, 1, 1))).cut == cut
+
+
 def test_an_image_without_uptake_is_refused():
     nothing = head().like(np.zeros(head_grid().shape, np.float32))
     with pytest.raises(InvalidInputError, match="No head was found.*right series"):

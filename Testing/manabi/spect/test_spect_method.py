@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from fixtures_spect import head, quick, shipped, write_stand_in
+from fixtures_spect import head, head_grid, quick, shipped, write_stand_in
 
 from manabi import registry
 from manabi.errors import CorruptModelError, InvalidInputError, ModelNotFoundError
@@ -32,7 +32,7 @@ def result(method, scan, spect_stand_in):
     return method.run(scan, {}, quick(spect_stand_in.folder))
 
 
-# --- what a run gives ---------------------------------------------------------------------------------------------------
+# --- what a run gives -------------------------------------------------------------------------------------------------
 
 
 def test_a_run_gives_image_uncertainty_regions_tables_and_numbers(result):
@@ -97,7 +97,7 @@ def test_the_figure_is_drawn(method, scan, result, tmp_path):
     assert files[0].stat().st_size > 20_000
 
 
-# --- parameters ------------------------------------------------------------------------------------------------------------
+# --- parameters -------------------------------------------------------------------------------------------------------
 
 
 def test_without_quantification_only_images_come(method, scan, spect_stand_in):
@@ -146,7 +146,7 @@ def test_the_scale_of_consistency_can_be_set(method, scan, spect_stand_in):
     assert errors[1] < errors[0]
 
 
-# --- inputs at the limits -----------------------------------------------------------------------------------------------------
+# --- inputs at the limits ---------------------------------------------------------------------------------------------
 
 
 def test_negative_counts_become_zero_with_a_warning(method, spect_stand_in):
@@ -158,9 +158,14 @@ def test_negative_counts_become_zero_with_a_warning(method, spect_stand_in):
     assert found.volumes["denoised"].array.min() >= 0
 
 
-@pytest.mark.parametrize("with_norms", [False, True])
-def test_a_truncated_field_of_view_is_denoised_without_ratios(method, scan, spect_stand_in, tmp_path, with_norms):
-    top = scan.crop((0, 0, 0), (30, *scan.shape[1:]))
+@pytest.mark.parametrize(
+    ("first", "last", "with_norms"), [(0, 28, False), (0, 31, True), (31, 64, False), (35, 64, False)]
+)
+def test_a_truncated_field_of_view_is_denoised_without_ratios(
+    method, scan, spect_stand_in, tmp_path, first, last, with_norms
+):
+    """The striatum lies about slice 30; where it is cut away, no other place may be graded in its stead."""
+    top = scan.crop((first, 0, 0), (last, *scan.shape[1:]))
     settings = {}
     if with_norms:
         norms = tmp_path / "norms.json"
@@ -171,6 +176,21 @@ def test_a_truncated_field_of_view_is_denoised_without_ratios(method, scan, spec
     assert found.volumes["denoised"].grid.same_as(top.grid)
     assert not found.tables
     assert any(text.startswith("Binding ratios were not computed:") for text in found.warnings)
+
+
+def test_a_short_stack_with_the_whole_striatum_is_measured(method, striatum_case):
+    """Many sites reconstruct only the slices of the brain's middle.
+
+    The outline of the head, and with it the reference, depends on what else is in the image: measured up to 25 %.
+    """
+    scan = striatum_case[0].volumes["spect_25min"]
+    whole, part = (
+        method.run(v, {"denoiser": "gaussian"}, quick(None)).measurements
+        for v in (scan, scan.crop((14, 0, 0), (46, *scan.shape[1:])))
+    )
+    for structure, side in REGIONS:
+        name = f"sbr_{structure}_{side}_input"
+        assert part[name] == pytest.approx(whole[name], rel=0.35)
 
 
 def test_a_scan_outside_the_training_range_is_flagged(method, scan, tmp_path):
@@ -192,7 +212,7 @@ def test_pet_is_taken_and_stays_pet(method, spect_stand_in):
     assert (found.modality, found.units) == ("PT", "BQML")
 
 
-# --- pipelines and bundles -------------------------------------------------------------------------------------------------------
+# --- pipelines and bundles --------------------------------------------------------------------------------------------
 
 
 def test_the_papers_pipeline_gives_five_slices(method, scan, paper_stand_in):
@@ -221,7 +241,7 @@ def test_the_papers_pipeline_with_a_filter(method, scan):
 
 
 def test_the_papers_pipeline_warns_when_it_resamples(method, paper_stand_in):
-    volume = head().resampled(head().grid.with_spacing(np.array([2.6, 2.6, 4.0])))
+    volume = head(head_grid((2.6, 2.6, 4.0), 260.0))
     found = method.run(volume, {"pipeline": "paper"}, quick(paper_stand_in.folder))
     assert any("2.60×2.60 mm were resampled" in text for text in found.warnings)
 
