@@ -166,7 +166,7 @@ def test_training_commands_of_the_examples_are_accepted():
 
 def test_python_examples_compile():
     for block in (b for b in EXAMPLES if b.language == "python"):
-        ast.parse(block.text, block.place)
+        assert ast.parse(block.text, block.place).body, block.place
 
 
 # --- the reference is complete ------------------------------------------------------------------------------------

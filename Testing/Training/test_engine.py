@@ -211,7 +211,7 @@ def start(folder: Path, pause_s: float, *launcher: str) -> subprocess.Popen[byte
     script.write_text(SCRIPT.format(here=str(Path(__file__).parent)))
     root = Path(__file__).parents[2]
     paths = os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": paths}
+    environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads()), "PYTHONPATH": paths}
     return subprocess.Popen(
         [sys.executable, *launcher, str(script), str(folder), str(pause_s)],
         env=environment, stderr=subprocess.PIPE,

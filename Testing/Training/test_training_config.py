@@ -9,12 +9,15 @@ import pytest
 from manabi.errors import InvalidInputError
 from manabi.parameters import Parameters
 from Training.config import CONFIGS, TrainConfig, find_config, learning_rate, read_sections
+from Training.spect import SPECTRecipe
 
 TYPES: dict[str, type[Parameters]] = {"training": TrainConfig}
 
 
 def test_the_papers_schedule_drops_after_150_of_200_epochs():
-    paper = read_sections("spect_paper", [], TYPES)["training"]
+    sections = read_sections("spect_paper", [], {"training": TrainConfig, "recipe": SPECTRecipe})
+    paper = sections["training"]
+    assert sections["recipe"].pipeline == "paper"
     assert (paper.epochs, paper.batch_size, paper.optimizer) == (200, 8, "adam")
     assert [learning_rate(paper, e) for e in (0, 149.9, 150, 199)] == [1e-3, 1e-3, 1e-5, 1e-5]
 

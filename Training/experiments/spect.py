@@ -44,14 +44,14 @@ class Settings(Parameters):
     parts: str = "120/37/50"
     split_seed: int = 0
     paper_epochs: int = field(default=200, metadata={"low": 1})
-    our_epochs: int = field(default=60, metadata={"low": 1})
+    our_epochs: int = field(default=50, metadata={"low": 1})
     networks: str = field(default="all", metadata={"help": "all, or names of the source's networks with commas"})
     seed: int = field(default=0, metadata={"help": "of the networks' training and of the readers"})
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
     small_transunet: bool = field(default=False, metadata={"help": "4 layers of 192 instead of 12 of 768"})
 
 
-QUICK = ("paper_epochs=12", "our_epochs=20", "precision=bf16-mixed", "small_transunet=true")
+QUICK = ("paper_epochs=12", "our_epochs=50", "precision=bf16-mixed", "small_transunet=true")
 
 
 def run(
