@@ -7,6 +7,7 @@ COHORT is a CSV with the columns case, input, target (files or DICOM folders of 
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ import numpy as np
 import torch
 
 from manabi.bundle import Bundle
+from manabi.errors import InvalidInputError
 from manabi.networks import build
 from manabi.parameters import Parameters
 from manabi.spect.denoise import mirrored_index
@@ -57,6 +59,14 @@ class SPECTRecipe(Parameters):
     split_seed: int = 0
     name: str = field(default="spect-site", metadata={"help": "name of the bundle"})
     version: str = "1.0.0"
+
+    def __post_init__(self) -> None:
+        """Check every field, and what a type cannot say."""
+        super().__post_init__()
+        if self.context % 2 == 0:
+            raise InvalidInputError(f"context must be odd: a slice and as many on each side; got {self.context}.")
+        if not re.fullmatch(r"[1-9]\d*(-[1-9]\d*)*", self.filters):
+            raise InvalidInputError(f"filters must be channels per level, like 20-40-80-160; got {self.filters!r}.")
 
     def network_arguments(self) -> dict[str, Any]:
         """For ``manabi.networks.build``."""

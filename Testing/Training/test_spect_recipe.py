@@ -204,7 +204,10 @@ def test_the_papers_configuration_is_the_papers():
     assert recipe.parts == "120/37/50"
 
 
-@pytest.mark.parametrize("setting", ["context=99", "pipeline=other", "network=gan", "shift_px=20", "nosuch=1"])
+@pytest.mark.parametrize(
+    "setting",
+    ["context=99", "context=4", "filters=8-x", "filters=", "pipeline=other", "network=gan", "shift_px=20", "nosuch=1"],
+)
 def test_bad_settings_are_refused(setting, tmp_path):
     with pytest.raises(InvalidInputError, match=setting.partition("=")[0]):
         train("phantoms:1:3", tmp_path, None, [setting])
@@ -257,7 +260,6 @@ def test_a_simulated_cohort_becomes_a_bundle_that_runs(quick_phantoms, striatum_
     assert (output / "bundle" / "models" / "model.pt").read_bytes() == weights
 
 
-@pytest.mark.slow
 def test_a_sites_own_table_becomes_a_bundle_that_runs(quick_phantoms, striatum_case, tmp_path, capfd):
     phantom = StriatumPhantom()
     folder = tmp_path / "données"
@@ -278,7 +280,6 @@ def test_a_sites_own_table_becomes_a_bundle_that_runs(quick_phantoms, striatum_c
     assert str(tmp_path) not in json.dumps(bundle.metadata)
 
 
-@pytest.mark.slow
 def test_the_papers_recipe_becomes_a_bundle_of_its_pipeline(quick_phantoms, striatum_case, tmp_path):
     settings = [*TINY, "pipeline=paper", "loss=l1_ssim"]
     train("phantoms:4:5", tmp_path / "run", "spect_quick", settings)

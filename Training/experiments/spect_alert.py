@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from manabi.spect.noise import ALERT_Z, binding_noise, shifts
+from manabi.spect.noise import binding_noise, shifts
 from manabi.spect.template import REGIONS
 from Training.experiments.spect_arms import Output
 from Training.resampling import Estimate
 from Training.roc import auc_bootstrap
 from Training.spect_evaluate import Slab, binding_errors
 
-THRESHOLDS = (1.0, 1.5, 2.0, 2.5, ALERT_Z)
+THRESHOLDS = (1.0, 1.5, 2.0, 2.5, 3.0)
 BAD_SHARE = 0.15
 """A result is bad where denoising took a binding ratio further from the full scan's by more than this share of the
 normal ratio (our choice)."""

@@ -50,7 +50,7 @@ class SPECTParameters(Parameters):
         default=None, metadata={"help": "JSON file with the site's own normal values", "file": True}
     )
     alert_z: float = field(
-        default=3.0, metadata={"help": "over-correction alert above so many standard errors", "low": 0.5, "high": 20.0}
+        default=2.5, metadata={"help": "over-correction alert above so many standard errors", "low": 0.5, "high": 20.0}
     )
 
 

@@ -20,7 +20,7 @@ from manabi.spect.template import REGIONS
 GROWTH = 0.75
 """Noise of a volume's mean grows as (mean counts)^GROWTH from the background upwards (our choice, between the 0.5 of
 Poisson counts and the 1 of converged ML-EM)."""
-ALERT_Z = 3.0
+ALERT_Z = 2.5
 """Default threshold of the alert, in standard errors."""
 LEAST_PLACES = 20
 LEAST_CHANGE_SBR = 0.02
