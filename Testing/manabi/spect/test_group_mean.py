@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from fixtures_spect import head_grid, quick
+from fixtures_spect import head_grid, quick, shipped
 
 from manabi import registry
 from manabi.io import read_volume
@@ -77,6 +77,17 @@ def test_it_can_be_denoised(group_mean, spect_stand_in, denoiser):
     assert any("does not say what spect is" in text for text in result.warnings)
     assert any("Grades use normal values from" in text for text in result.warnings)
     assert result.volumes["denoised"].array.min() >= 0
+
+
+def test_the_default_bundle_says_when_it_should_not_be_believed(group_mean):
+    """It was trained on noisy simulated scans; a group mean is smooth. What it changes a lot comes with warnings."""
+    if not shipped("spect-default"):
+        pytest.skip("the default bundle is not in the package yet")
+    result = registry.method("spect").run(group_mean, {}, quick(None))
+    assert result.measurements["counts_after_over_before"] == pytest.approx(1.0, abs=1e-6)
+    assert any("this scan is smoother than those the bundle was trained on" in text for text in result.warnings)
+    largest = max(abs(percent) for percent in result.tables["changes"].column("change_percent"))
+    assert largest < 20 or any("Over-correction alert" in text for text in result.warnings)
 
 
 def test_blurring_a_real_scan_raises_the_alert(group_mean):
