@@ -1,0 +1,55 @@
+"""``manabi`` commands beside Slicer: started, followed by a timer, told of when they end."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable, Sequence
+
+import qt
+
+from manabi_slicer import process
+
+POLL_MS = 100
+
+
+class Command:
+    """One ``manabi`` command in Slicer's Python, in the background.
+
+    Args:
+        arguments: after ``manabi``.
+        on_end: called in the main thread with the exit status and what the command said, errors included.
+        start: starts the process; tests give their own.
+    """
+
+    def __init__(
+        self, arguments: Sequence[str], on_end: Callable[[int, str], None], start: process.Start | None = None
+    ) -> None:
+        command = [process.python_executable(), "-m", "manabi", *arguments]
+        self._on_end = on_end
+        self._process = (start or process.start)(command, dict(os.environ))
+        self._said: list[bytes] = []
+        self._readers = [self._reader(self._process.stdout), self._reader(self._process.stderr)]
+        self._timer = qt.QTimer()
+        self._timer.setInterval(POLL_MS)
+        self._timer.connect("timeout()", self._poll)
+        self._timer.start()
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return int(self._process.pid)
+
+    def _reader(self, stream: Iterable[bytes]) -> threading.Thread:
+        thread = threading.Thread(target=lambda: self._said.extend(stream), daemon=True)
+        thread.start()
+        return thread
+
+    def _poll(self) -> None:
+        status = self._process.poll()
+        if status is None:
+            return
+        self._timer.stop()
+        for reader in self._readers:
+            reader.join(1.0)
+        self._on_end(status, b"".join(self._said).decode("utf-8", "replace"))

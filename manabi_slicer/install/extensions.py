@@ -1,0 +1,99 @@
+"""What comes through other Slicer extensions: torch through PyTorch, pyradiomics through Radiomics."""
+
+from __future__ import annotations
+
+from importlib import import_module, util
+from typing import Any
+
+import slicer
+from slicer.i18n import tr as _
+
+from manabi.errors import DependencyError
+from manabi_slicer import interaction
+from manabi_slicer.install import requirements as needs
+
+
+def install_torch() -> None:
+    """Install torch through the PyTorch extension, which knows the graphics card.
+
+    Raises:
+        DependencyError: when the extension is not there yet, or did not succeed.
+    """
+    torch_logic().installTorch(askConfirmation=False, torchVersionRequirement=needs.TORCH.removeprefix("torch"))
+    if not needs.torch_is_installed():
+        raise DependencyError(
+            _("PyTorch was not installed. Open the module PyTorch Util, press Install PyTorch there, then Apply here.")
+        )
+
+
+def reinstall_torch_for_the_graphics_card() -> None:
+    """Replace a torch that cannot use the graphics card; takes effect after a restart of Slicer.
+
+    Raises:
+        DependencyError: when the PyTorch extension is not there.
+    """
+    logic = torch_logic()
+    logic.uninstallTorch()
+    logic.installTorch(askConfirmation=True, torchVersionRequirement=needs.TORCH.removeprefix("torch"))
+
+
+def require_radiomics() -> None:
+    """Make sure that pyradiomics is there: the Radiomics extension brings it, compiled.
+
+    There is no wheel of pyradiomics for the Python of Slicer, and a user's computer has no compiler: pip cannot do it.
+
+    Raises:
+        DependencyError: when the extension is not there yet.
+    """
+    if util.find_spec("radiomics") is None:
+        install_extension("Radiomics")
+
+
+def torch_logic() -> Any:
+    """The logic of the PyTorch extension.
+
+    Raises:
+        DependencyError: when the extension is not there yet.
+    """
+    try:
+        return import_module("PyTorchUtils").PyTorchUtilsLogic()
+    except ImportError:
+        install_extension("PyTorch")
+        raise
+
+
+def install_extension(name: str) -> None:
+    """Install an extension from Slicer's server; it is there after a restart, which the user is asked for.
+
+    Raises:
+        DependencyError: always: what to do next.
+    """
+    if _install(name):
+        if interaction.confirm(
+            _("The extension {name} was installed. Restart Slicer now? The installation goes on afterwards.").format(
+                name=name
+            )
+        ):
+            slicer.util.restart()
+        raise DependencyError(
+            _("The extension {name} was installed. Restart Slicer; the installation goes on by itself.").format(
+                name=name
+            )
+        )
+    raise DependencyError(
+        _(
+            "The Slicer extension {name} is needed and could not be installed. Open View > Extensions Manager, install "
+            "{name}, restart Slicer, then press Apply again."
+        ).format(name=name)
+    )
+
+
+def _install(name: str) -> bool:
+    """Whether the extension is installed now; nothing is tried in tests, which must not change Slicer."""
+    if slicer.app.testingEnabled():
+        return False
+    model = slicer.app.extensionsManagerModel()
+    if model is None:
+        return False
+    model.interactive = False
+    return bool(model.isExtensionInstalled(name) or model.installExtensionFromServer(name, False))

@@ -1,0 +1,20 @@
+"""Asking the user, where there is one: in tests and without a main window nothing blocks on a dialog."""
+
+from __future__ import annotations
+
+import slicer
+
+
+def can_ask() -> bool:
+    """Whether a dialog may open: there is a main window, and Slicer does not run tests."""
+    return slicer.util.mainWindow() is not None and not slicer.app.testingEnabled()
+
+
+def confirm(question: str) -> bool:
+    """Ask a question with OK and Cancel; False where nobody can be asked."""
+    return can_ask() and bool(slicer.util.confirmOkCancelDisplay(question, windowTitle="Manabi"))
+
+
+def has_views() -> bool:
+    """Whether there are views to arrange: there are none without a main window."""
+    return slicer.app.layoutManager() is not None

@@ -1,0 +1,189 @@
+"""The logic that every module's logic derives from: nodes in, nodes out, here or in the background worker."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import slicer
+from slicer.i18n import tr as _
+from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
+
+from manabi.errors import InvalidInputError
+from manabi_slicer import bridge
+from manabi_slicer.request import Request
+from manabi_slicer.run import Run
+from manabi_slicer.session import Session, session
+from manabi_slicer.times import RunTimes
+
+if TYPE_CHECKING:
+    from slicer import vtkMRMLNode
+
+    from manabi.context import ProgressCallback
+    from manabi.io.results import ImageFormat
+    from manabi.method import Method
+    from manabi.result import Result
+
+Nodes = dict[str, "vtkMRMLNode"]
+
+
+class ManabiLogic(ScriptedLoadableModuleLogic):
+    """What a module can do without its panel.
+
+    A module's logic names its method and adds a typed ``process``.
+
+    Args:
+        worker: the background worker; by default the one all modules share. Tests give one with a process of theirs.
+        times: where run times are remembered.
+    """
+
+    methodName = ""
+
+    def __init__(self, worker: Session | None = None, times: RunTimes | None = None) -> None:
+        ScriptedLoadableModuleLogic.__init__(self)
+        self.session = worker or session()
+        self._times = times
+        self._method: Method[Any] | None = None
+        self._results: dict[str, Result] = {}
+
+    @property
+    def method(self) -> Method[Any]:
+        """The method, made on first use; nothing heavy is imported for it."""
+        from manabi import registry
+
+        if self._method is None:
+            self._method = registry.method(self.methodName)
+        return self._method
+
+    # --- running ------------------------------------------------------------------------------------
+
+    def runHere(self, request: Request, onProgress: ProgressCallback | None = None) -> Nodes:
+        """Run in this process and wait; for the Python console and for scripts.
+
+        Args:
+            request: what to run.
+            onProgress: called with a fraction and a text; raise from it to stop.
+
+        Returns:
+            The output nodes by key (``volumes/denoised``, ``tables/changes``, ``measurements``, ``report``, ...).
+
+        Raises:
+            InvalidInputError: for inputs or parameters that cannot be used.
+            ManabiError: whatever else the method raises; the scene is unchanged then.
+        """
+        from manabi.context import Context
+
+        volumes = bridge.inputs_from_nodes(self.method, request.nodes)
+        context = Context(**request.context_options(), on_progress=onProgress)
+        return self._keep(request, self.method.run(volumes, dict(request.parameters), context))
+
+    def startRun(self, request: Request) -> Run:
+        """Send a run to the background worker and return at once; poll it, then give it to :meth:`finishRun`.
+
+        Raises:
+            InvalidInputError: for inputs or parameters that cannot be used; nothing was started.
+            DependencyError: when the worker cannot be started.
+        """
+        volumes = bridge.inputs_from_nodes(self.method, request.nodes)
+        self.method.parameters_type.of(dict(request.parameters))
+        client = self.session.client()
+        n_voxels = sum(volume.array.size for volume in volumes.values())
+        return Run(
+            lambda onProgress: client.submit(
+                self.methodName, volumes, dict(request.parameters), request.context_options(), onProgress
+            ),
+            request,
+            n_voxels,
+            self._runTimes().expected_s(self._kind(request), n_voxels),
+        )
+
+    def finishRun(self, run: Run) -> Nodes:
+        """Put the result of a run that is done into the scene.
+
+        Raises:
+            InvalidInputError: when the input was removed from the scene meanwhile; nothing was added.
+            ManabiError: why the run failed.
+        """
+        if run.error is not None:
+            raise run.error
+        if run.result is None:
+            raise InvalidInputError(_("The run has no result yet."))
+        outputs = self._keep(run.request, run.result)
+        self._runTimes().add(self._kind(run.request), run.n_voxels, run.progress.elapsed_s)
+        return outputs
+
+    # --- what is there ------------------------------------------------------------------------------
+
+    def outputsOf(self, inputNode: vtkMRMLNode | None) -> Nodes:
+        """The outputs of an input that are in the scene, whenever they were made."""
+        return bridge.find_outputs(inputNode, self.methodName) if inputNode is not None else {}
+
+    def resultOf(self, inputNode: vtkMRMLNode) -> Result:
+        """The result of an input: of this session's run, or read back from the nodes of a loaded scene.
+
+        Raises:
+            InvalidInputError: when the input has no outputs.
+        """
+        outputs = self.outputsOf(inputNode)
+        if not outputs:
+            raise InvalidInputError(_("There is no result yet. Press Apply first."))
+        known = self._results.get(inputNode.GetID())
+        return known if known is not None else bridge.result_from_nodes(outputs)
+
+    def export(
+        self, nodes: dict[str, vtkMRMLNode | None], folder: str | Path, imageFormat: ImageFormat = "nrrd",
+        overwrite: bool = False,
+    ) -> dict[str, Any]:  # fmt: skip
+        """Write the result of the first input: images, tables (CSV), the figure (PNG), numbers and provenance.
+
+        Args:
+            nodes: input nodes by the method's input names.
+            folder: new or empty; it appears whole or not at all.
+            imageFormat: ``nrrd``, ``nifti`` or ``dicom``.
+            overwrite: whether a folder with content may be replaced.
+
+        Returns:
+            The files, as :func:`manabi.io.results.write_result` gives them.
+
+        Raises:
+            InvalidInputError: when there is no result, or the folder is taken.
+        """
+        from manabi.io.results import write_result
+
+        volumes = bridge.inputs_from_nodes(self.method, nodes)
+        first = nodes[self.method.inputs[0].name]
+        return dict(
+            write_result(
+                self.resultOf(first), folder, image_format=imageFormat, method=self.method, inputs=volumes,
+                overwrite=overwrite,
+            )
+        )  # fmt: skip
+
+    def undo(self) -> bool:
+        """Put the outputs back as they were before the last run; False where nothing can be undone."""
+        self._results.clear()
+        return bridge.undo()
+
+    def forgetResults(self) -> None:
+        """The scene was closed: what was remembered of it is void."""
+        self._results.clear()
+
+    def _keep(self, request: Request, result: Result) -> Nodes:
+        first = request.nodes[self.method.inputs[0].name]
+        if first is None or first.GetScene() is not slicer.mrmlScene:
+            raise InvalidInputError(
+                _("The input was removed from the scene while it was being processed. Load it again and press Apply.")
+            )
+        outputs = bridge.result_to_nodes(
+            result, method=self.methodName, title=self.method.title, input_node=first, chosen=request.chosen
+        )
+        self._results = {first.GetID(): result}  # the last one only: arrays are large
+        return outputs
+
+    def _kind(self, request: Request) -> str:
+        return f"{self.methodName}|{request.device}|{request.precision}"
+
+    def _runTimes(self) -> RunTimes:
+        if self._times is None:
+            self._times = RunTimes()
+        return self._times

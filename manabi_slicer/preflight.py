@@ -1,0 +1,63 @@
+"""What there is to run on, said before a long run: device, memory, disk, and what could be better."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from slicer.i18n import tr as _
+
+from manabi.errors import ManabiError
+from manabi_slicer.install.extensions import reinstall_torch_for_the_graphics_card
+
+if TYPE_CHECKING:
+    from manabi_slicer.panels.log_panel import LogPanel
+    from manabi_slicer.panels.run_panel import RunPanel
+    from manabi_slicer.request import Request
+    from manabi_slicer.session import Session
+
+
+class Preflight:
+    """Asks the worker what it has, and tells the user; torch is not imported into Slicer for it.
+
+    Args:
+        run_panel: shows the device under Apply, and the button that mends it.
+        log_panel: gets the details.
+    """
+
+    def __init__(self, run_panel: RunPanel, log_panel: LogPanel) -> None:
+        self._run_panel, self._log_panel = run_panel, log_panel
+        self._job: Any = None
+        run_panel.ui.remedyButton.connect("clicked(bool)", self._onRemedy)
+        self.found: Any = None
+
+    def start(self, session: Session, request: Request) -> None:
+        """Ask; the answer comes before the run begins."""
+        self._run_panel.offer("", "")
+        self._job = session.client().preflight({"device": request.device})
+
+    def poll(self) -> None:
+        """Take in the answer once it is there."""
+        if self._job is None or not self._job.poll():
+            return
+        job, self._job = self._job, None
+        try:
+            self.found = job.preflight()
+        except ManabiError:  # the run itself will say it better
+            return
+        for line in self.found.lines():
+            self._log_panel.add(line)
+        self._offer()
+
+    def _offer(self) -> None:
+        if self.found.remedy == "cuda_build":
+            self._run_panel.offer(
+                _("Use the graphics card: install the CUDA build of PyTorch..."),
+                self.found.reason,
+            )
+
+    def _onRemedy(self) -> None:
+        try:
+            reinstall_torch_for_the_graphics_card()
+            self._run_panel.setStatus(_("Restart Slicer to use the graphics card."))
+        except ManabiError as error:
+            self._run_panel.messages.showError(str(error))

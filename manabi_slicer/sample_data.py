@@ -1,0 +1,149 @@
+"""Sample cases for Slicer's Sample Data module: a phantom, simulated on this computer; nothing is downloaded.
+
+The case is simulated once, beside Slicer, and kept in Slicer's cache; loading it again takes a moment.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from manabi.errors import ManabiError, WorkerError
+from manabi_slicer import interaction
+from manabi_slicer.command import Command
+
+if TYPE_CHECKING:
+    from slicer import vtkMRMLScalarVolumeNode
+
+CATEGORY = "Manabi"
+POLL_S = 0.02
+_log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Sample:
+    """A phantom case as a sample.
+
+    Attributes:
+        title: what the user clicks, and how the loaded nodes' names begin.
+        phantom: name of the phantom in Manabi's registry.
+        volumes: node name by the phantom's volume; others are not loaded.
+        module: name of the module it is for, whose installation it asks for where something is missing.
+        modality: DICOM modality of the volumes.
+        units: of their voxels, a DICOM unit.
+        seed: which simulated patient.
+    """
+
+    title: str
+    phantom: str
+    volumes: Mapping[str, str]
+    module: str
+    modality: str
+    units: str
+    seed: int = 1
+
+
+def register(sample: Sample, thumbnail: str) -> None:
+    """List a sample in the Sample Data module; call it when Slicer has started, or from a test.
+
+    Args:
+        sample: the case.
+        thumbnail: path of its picture.
+    """
+    import SampleData
+
+    logic = SampleData.SampleDataLogic
+    if hasattr(logic, "registerCustomSampleDataCategory"):
+        logic.registerCustomSampleDataCategory(CATEGORY, title=CATEGORY)
+    logic.registerCustomSampleDataSource(
+        category=CATEGORY,
+        sampleName=sample.title,
+        uris=[],
+        fileNames=[],
+        nodeNames=[],
+        loadFiles=[],
+        loadFileTypes=[],
+        checksums=[],
+        thumbnailFileName=thumbnail,
+        customDownloader=lambda source=None: load_shown(sample),
+    )
+
+
+def load_shown(sample: Sample) -> list[vtkMRMLScalarVolumeNode]:
+    """:func:`load`, with a message box instead of an error where there is somebody to read it."""
+    try:
+        return load(sample)
+    except ManabiError as error:
+        if not interaction.can_ask():
+            raise
+        slicer.util.errorDisplay(str(error), windowTitle=sample.title)
+        return []
+
+
+def load(sample: Sample) -> list[vtkMRMLScalarVolumeNode]:
+    """Load a phantom case, simulated now where the cache has none.
+
+    Returns:
+        The volume nodes in the order of ``sample.volumes``; their attribute ``Manabi.modality`` says what they are.
+
+    Raises:
+        CancelledError: when something has to be installed and the user declined.
+        ManabiError: when the case could not be simulated.
+    """
+    from manabi.io import read_volume
+    from manabi_slicer import bridge
+    from manabi_slicer.install import Installer
+
+    Installer().ensure(sample.module)
+    folder = cached(sample)
+    nodes = []
+    for name, title in sample.volumes.items():
+        volume = read_volume(folder / f"{name}.nii.gz", name=name)
+        volume = dataclasses.replace(volume, modality=sample.modality, units=sample.units)
+        nodes.append(bridge.volume_to_node(volume, title))
+    if interaction.has_views() and nodes:
+        slicer.util.setSliceViewerLayers(background=nodes[0], fit=True)
+    return nodes
+
+
+def cached(sample: Sample) -> Path:
+    """The folder of the simulated case in Slicer's cache, filled where it is not there yet."""
+    import manabi
+
+    base = Path(str(slicer.app.cachePath)) / f"manabi-{manabi.__version__}-{sample.phantom}-{sample.seed}"
+    case = base / "case-0000"
+    if not (case / "case.json").is_file():
+        simulate(sample, base)
+    return case
+
+
+def simulate(sample: Sample, folder: Path) -> None:
+    """Run ``manabi phantom`` beside Slicer and wait for it, while Slicer stays awake.
+
+    Raises:
+        WorkerError: with what the command said, when it failed.
+    """
+    slicer.util.showStatusMessage(_("Simulating the sample patient; this takes some seconds..."))
+    qt.QApplication.setOverrideCursor(qt.Qt.WaitCursor)
+    ended: list[tuple[int, str]] = []
+    arguments = ["phantom", sample.phantom, "--output", str(folder), "--count", "1", "--seed", str(sample.seed)]
+    try:
+        command = Command(arguments, lambda status, said: ended.append((status, said)))
+        while not ended:
+            slicer.app.processEvents()
+            time.sleep(POLL_S)
+    finally:
+        qt.QApplication.restoreOverrideCursor()
+        slicer.util.showStatusMessage("", 1)
+    status, said = ended[0]
+    _log.debug("the simulation in process %s ended with status %s", command.pid, status)
+    if status != 0:
+        raise WorkerError(_("The sample case could not be simulated: {reason}").format(reason=said.strip()))

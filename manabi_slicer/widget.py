@@ -1,0 +1,329 @@
+"""The panel that every module's panel derives from; a module adds only what is its own.
+
+A module's widget names its logic, builds requests from its parameter node, and shows results. Its ``.ui`` holds the
+inputs and options, and two empty widgets with a layout: ``runContainer``, where Apply, progress and messages go, and
+``moreContainer``, where models and log go.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import qt
+import slicer
+import vtk
+from slicer.i18n import tr as _
+from slicer.ScriptedLoadableModule import ScriptedLoadableModuleWidget
+from slicer.util import VTKObservationMixin
+
+from manabi.errors import CancelledError, ManabiError
+from manabi_slicer import bridge, exporting, interaction
+from manabi_slicer.install import Installer, missing
+from manabi_slicer.panels.loading import load
+from manabi_slicer.panels.log_panel import LogPanel
+from manabi_slicer.panels.messages import split
+from manabi_slicer.panels.models_panel import ModelsPanel
+from manabi_slicer.panels.run_panel import RunPanel
+from manabi_slicer.preflight import Preflight
+from manabi_slicer.request import Request
+from manabi_slicer.run import Run, State, clock_text
+
+if TYPE_CHECKING:
+    from slicer import vtkMRMLNode
+
+    from manabi_slicer.logic import ManabiLogic, Nodes
+
+POLL_MS = 100
+_log = logging.getLogger(__name__)
+
+
+class ManabiWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
+    """Loads the ``.ui``, binds the parameter node, runs, and tells.
+
+    A module overrides :meth:`createLogic`, :meth:`request` and :meth:`showResult`, and where it needs to
+    :meth:`reasonNotToApply`, :meth:`selectDefaults` and :meth:`outputsChanged`.
+    """
+
+    def __init__(self, parent: Any = None) -> None:
+        ScriptedLoadableModuleWidget.__init__(self, parent)
+        VTKObservationMixin.__init__(self)
+        self.logic: Any = None
+        self.ui: Any = None
+        self.run: Run | None = None
+        self._parameterNode: Any = None
+        self._guiTag: int | None = None
+        self._dropResult = False
+        self._shownInput: str | None = None
+
+    # --- what a module says -------------------------------------------------------------------------
+
+    def createLogic(self) -> ManabiLogic:
+        """The module's logic."""
+        raise NotImplementedError
+
+    def request(self, parameterNode: Any) -> Request:
+        """What Apply asks for, from the parameter node."""
+        raise NotImplementedError
+
+    def showResult(self, outputs: Nodes, inputNode: vtkMRMLNode) -> None:
+        """Arrange the views so that a reader sees the result."""
+
+    def outputsChanged(self, outputs: Nodes) -> None:
+        """The outputs of the chosen input changed (perhaps to none): show them in the panel."""
+
+    def selectDefaults(self, parameterNode: Any) -> None:
+        """Choose inputs that are likely meant, to save a click; by default the first volume of the scene."""
+        if not parameterNode.inputVolume:
+            parameterNode.inputVolume = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
+
+    def reasonNotToApply(self, parameterNode: Any) -> str:
+        """Why Apply cannot be pressed yet, and what to do; empty where it can."""
+        volume = parameterNode.inputVolume
+        if not volume:
+            return _("Choose the image to process, or load the sample data.")
+        if volume.GetImageData() is None:
+            return _("The chosen image holds no voxels. Load it again.")
+        return ""
+
+    # --- life of the panel --------------------------------------------------------------------------
+
+    def setup(self) -> None:
+        """Build the panel."""
+        ScriptedLoadableModuleWidget.setup(self)
+        uiWidget = slicer.util.loadUI(self.resourcePath(f"UI/{self.moduleName}.ui"))
+        self.layout.addWidget(uiWidget)
+        self.ui = slicer.util.childWidgetVariables(uiWidget)
+        uiWidget.setMRMLScene(slicer.mrmlScene)
+        self.logic = self.createLogic()
+        self.logic.session.enter()
+        self.installer = Installer()
+        self.runPanel = RunPanel(slicer.util.findChild(uiWidget, "runContainer"), self.onApplyButton)
+        moreWidget, more = load("ManabiMore")
+        slicer.util.findChild(uiWidget, "moreContainer").layout().addWidget(moreWidget)
+        self.logPanel = LogPanel(more)
+        self.modelsPanel = ModelsPanel(self.runPanel.ui, more, self.logic.methodName, self._onModelChosen)
+        self.preflight = Preflight(self.runPanel, self.logPanel)
+        self.timer = qt.QTimer()
+        self.timer.setInterval(POLL_MS)
+        self.timer.connect("timeout()", self.onTimer)
+        self.runPanel.ui.showButton.connect("clicked(bool)", self.onShowButton)
+        self.runPanel.ui.undoButton.connect("clicked(bool)", self.onUndoButton)
+        exporting.add_menu(self.runPanel.ui.exportButton, self.onExport)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEndImport)
+        self.initializeParameterNode()
+
+    def cleanup(self) -> None:
+        """The module is unloaded or Slicer ends: stop what runs, end the worker with its last user."""
+        self.timer.stop()
+        self.setParameterNode(None)
+        self.removeObservers()
+        if self.run is not None:
+            self.run.cancel()
+        self.logic.session.leave()
+
+    def enter(self) -> None:
+        """The module is opened."""
+        self.initializeParameterNode()
+        self._continueInstallation()
+
+    def exit(self) -> None:
+        """Another module is opened; a run under way goes on, and its result is put into the scene."""
+        self.setParameterNode(None)
+
+    def onSceneStartClose(self, caller: Any = None, event: Any = None) -> None:
+        """The scene is about to be closed: what runs is cancelled, nothing of it enters the next scene."""
+        self.setParameterNode(None)
+        self.logic.forgetResults()
+        if self.run is not None:
+            self._dropResult = True
+            self.run.cancel()
+
+    def onSceneEndClose(self, caller: Any = None, event: Any = None) -> None:
+        """The scene was closed."""
+        self.runPanel.messages.clear()
+        self.outputsChanged({})
+        if self.parent.isEntered:
+            self.initializeParameterNode()
+
+    def onSceneEndImport(self, caller: Any = None, event: Any = None) -> None:
+        """A scene was loaded: its choices and results are shown."""
+        if self.parent.isEntered:
+            self.initializeParameterNode()
+
+    # --- parameter node -----------------------------------------------------------------------------
+
+    def initializeParameterNode(self) -> None:
+        """Bind the scene's parameter node, made where there is none, and list the models."""
+        self.setParameterNode(self.logic.getParameterNode())
+        self.selectDefaults(self._parameterNode)
+        self.refreshModels()
+
+    def setParameterNode(self, parameterNode: Any) -> None:
+        """Bind the panel to a parameter node, or to none."""
+        if self._parameterNode is not None:
+            self._parameterNode.disconnectGui(self._guiTag)
+            self.removeObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParametersChanged)
+        self._parameterNode = parameterNode
+        self._shownInput = None
+        if parameterNode is not None:
+            self._guiTag = parameterNode.connectGui(self.ui)
+            self.addObserver(parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParametersChanged)
+            self.onParametersChanged()
+
+    def onParametersChanged(self, caller: Any = None, event: Any = None) -> None:
+        """A choice changed: Apply is enabled or says why not; the results of the chosen input are shown."""
+        if self._parameterNode is None:
+            return
+        reason = self.reasonNotToApply(self._parameterNode)
+        self.runPanel.setReady(not reason, reason or _("Run {method}").format(method=self.moduleName))
+        if not reason and self.parent.isEntered and interaction.can_ask():
+            self._warmUp()
+        volume = self._parameterNode.inputVolume
+        shown = volume.GetID() if volume else None
+        if shown != self._shownInput:
+            self._shownInput = shown
+            self.refreshOutputs()
+
+    def _warmUp(self) -> None:
+        """Load the model in the background while the user still chooses: the first Apply is as quick as the next."""
+        try:
+            if not missing():
+                self.logic.session.warm_up(self.logic.methodName, self._parameterNode.model or None)
+        except ManabiError as error:  # Apply will tell it better
+            _log.info("the worker was not started ahead: %s", type(error).__name__)
+
+    def refreshOutputs(self) -> None:
+        """Show the outputs of the chosen input that are in the scene."""
+        volume = self._parameterNode.inputVolume if self._parameterNode is not None else None
+        outputs = self.logic.outputsOf(volume)
+        self.runPanel.setResultActions(has_result=bool(outputs), can_undo=bridge.can_undo())
+        self.outputsChanged(outputs)
+
+    def refreshModels(self) -> None:
+        """List the models anew; the parameter node's choice is kept."""
+        wanted = self._parameterNode.model if self._parameterNode is not None else ""
+        self.modelsPanel.refresh(wanted or self.logic.method.default_bundle or "")
+
+    def _onModelChosen(self, name: str) -> None:
+        if self._parameterNode is not None:
+            self._parameterNode.model = name
+
+    # --- running ------------------------------------------------------------------------------------
+
+    def onApplyButton(self) -> None:
+        """Apply, or Cancel while a run is under way."""
+        if self.run is not None:
+            self.run.cancel()
+            self.runPanel.setCancelling()
+            return
+        if self._parameterNode is None:
+            return
+        self.runPanel.messages.clear()
+        try:
+            self.installer.ensure(self.moduleName)
+            request = self.request(self._parameterNode)
+            self.preflight.start(self.logic.session, request)
+            self.run = self.logic.startRun(request)
+        except CancelledError as error:
+            self.runPanel.setStatus(str(error))
+            return
+        except Exception as error:  # the edge of the panel
+            self.tell(error)
+            return
+        self._dropResult = False
+        self.runPanel.setRunning()
+        self.logPanel.add(_("Started"))
+        self.timer.start()
+
+    def onTimer(self) -> None:
+        """Follow the run."""
+        self.preflight.poll()
+        if self.run is None:
+            self.timer.stop()
+            return
+        ended = self.run.poll()
+        self.runPanel.setProgress(self.run.progress)
+        self.logPanel.progress(self.run.progress)
+        if ended:
+            self.timer.stop()
+            self._onEnded(self.run)
+
+    def _onEnded(self, run: Run) -> None:
+        self.run = None
+        took = clock_text(run.progress.elapsed_s)
+        if self._dropResult or run.state == State.CANCELLED:
+            self._end(_("Cancelled after {time}; nothing was changed.").format(time=took))
+            return
+        try:
+            outputs = self.logic.finishRun(run)
+        except Exception as error:  # the edge of the panel
+            self._end(_("Stopped after {time}.").format(time=took))
+            self.tell(error)
+            return
+        self._end(_("Done in {time}.").format(time=took))
+        self._onDone(run, outputs)
+
+    def _onDone(self, run: Run, outputs: Nodes) -> None:
+        warnings = run.result.warnings if run.result is not None else []
+        for text in warnings:
+            self.logPanel.add(text)
+        alerts, notes = split(warnings, getattr(self.logic.method, "alert_prefixes", ()))
+        self.runPanel.messages.showWarnings(alerts, notes)
+        self.refreshOutputs()
+        if interaction.has_views() and self.parent.isEntered:
+            self.showResult(outputs, run.request.nodes[self.logic.method.inputs[0].name])
+
+    def _end(self, text: str) -> None:
+        self.logPanel.add(text)
+        self.runPanel.setEnded(text)
+        self.refreshOutputs()
+
+    def tell(self, error: BaseException) -> None:
+        """Say what went wrong where the user looks, and the details in the log."""
+        if isinstance(error, ManabiError):
+            text = str(error)
+        else:
+            _log.error("unexpected error", exc_info=error)
+            text = _("Unexpected {kind}: {error}. The details are in Slicer's error log.").format(
+                kind=type(error).__name__, error=error
+            )
+        self.logPanel.add(text)
+        self.runPanel.messages.showError(text)
+
+    def _continueInstallation(self) -> None:
+        """Go on with an installation that a restart interrupted; the user agreed to it before."""
+        if not interaction.can_ask() or self.installer.interrupted_module() != self.moduleName:
+            return
+        try:
+            self.installer.ensure(self.moduleName, consent=True)
+            self.runPanel.setStatus(_("Everything is installed. Press Apply."))
+        except ManabiError as error:
+            self.tell(error)
+
+    # --- results ------------------------------------------------------------------------------------
+
+    def onShowButton(self) -> None:
+        """Arrange the views for the result of the chosen input."""
+        volume = self._parameterNode.inputVolume
+        outputs = self.logic.outputsOf(volume)
+        if outputs and interaction.has_views():
+            self.showResult(outputs, volume)
+
+    def onUndoButton(self) -> None:
+        """Put the outputs back as they were before the last Apply."""
+        if self.logic.undo():
+            self.runPanel.messages.clear()
+            self.runPanel.setStatus(_("The outputs are as they were before the last Apply."))
+        self.refreshOutputs()
+
+    def onExport(self, imageFormat: str) -> None:
+        """Ask for a place, and write the result into a new folder there."""
+        try:
+            folder = exporting.ask_and_export(self.logic, self.request(self._parameterNode).nodes, imageFormat)
+            if folder:
+                self.runPanel.setStatus(_("Exported to {folder}").format(folder=folder))
+        except Exception as error:  # the edge of the panel
+            self.tell(error)
