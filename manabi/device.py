@@ -5,8 +5,11 @@ torch is imported inside the functions: importing this module costs nothing.
 
 from __future__ import annotations
 
+import os
+import platform
 import re
 import shutil
+import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,6 +76,11 @@ def describe_memory(device: str) -> DeviceMemory:
         free, total = torch.cuda.mem_get_info(device)
         cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return DeviceMemory((free + cached) / MB, total / MB)
+    return system_memory()
+
+
+def system_memory() -> DeviceMemory:
+    """Memory that the system, or this process' control group, can still give, and all of it."""
     import psutil
 
     system = psutil.virtual_memory()
@@ -142,21 +150,55 @@ def _requested_mps() -> DeviceChoice:
     raise InvalidInputError(f"The device mps (Apple graphics) was asked for, but {lacks}. Choose cpu or auto.")
 
 
+@dataclass(frozen=True)
+class CudaTrouble:
+    """Why no CUDA device is used.
+
+    Attributes:
+        reason: one sentence that says what to do.
+        remedy: ``cuda_build`` (install another build of torch), ``driver`` (update the graphics driver) or empty.
+    """
+
+    reason: str
+    remedy: str = ""
+
+
 def why_no_cuda() -> str:
     """Why torch sees no CUDA device, as one sentence that says what to do."""
+    return cuda_trouble().reason
+
+
+def cuda_trouble() -> CudaTrouble:
+    """Why torch sees no CUDA device, and what would mend it."""
     import torch
 
     if not nvidia_gpu_present():
-        return "no graphics card that torch can use was found."
+        return CudaTrouble("no graphics card that torch can use was found.")
     if torch.version.cuda is None:
-        return (
+        return CudaTrouble(
             "torch was built without CUDA although an NVIDIA GPU is present: install the CUDA build of torch "
-            "(pytorch.org, Get Started) to use it."
+            "(pytorch.org, Get Started) to use it.",
+            "cuda_build",
         )
-    return (
-        f"torch (built for CUDA {torch.version.cuda}) cannot use the NVIDIA GPU that is present: "
-        "update the graphics driver, or check CUDA_VISIBLE_DEVICES."
+    if os.environ.get("CUDA_VISIBLE_DEVICES", "0") in ("", "-1"):
+        return CudaTrouble("CUDA_VISIBLE_DEVICES hides the NVIDIA GPU that is present: remove it from the environment.")
+    return CudaTrouble(
+        f"torch (built for CUDA {torch.version.cuda}) cannot use the NVIDIA GPU that is present{_said_by_torch()}: "
+        "update the graphics driver, or check CUDA_VISIBLE_DEVICES.",
+        "driver",
     )
+
+
+def _said_by_torch() -> str:
+    """What torch says of the driver when it is asked to use it, in brackets; empty where it says nothing."""
+    import torch
+
+    try:
+        torch.cuda.init()
+    except (RuntimeError, AssertionError) as error:
+        first = str(error).strip().partition("\n")[0].partition(". ")[0]
+        return f" ({first[:160]})" if first else ""
+    return ""
 
 
 def nvidia_gpu_present(root: Path = Path("/")) -> bool:
@@ -164,7 +206,48 @@ def nvidia_gpu_present(root: Path = Path("/")) -> bool:
     gpus = root / "proc/driver/nvidia/gpus"
     if gpus.is_dir():
         return any(gpus.iterdir())
-    return shutil.which("nvidia-smi") is not None
+    return nvidia_smi() is not None
+
+
+def nvidia_smi() -> str | None:
+    """The driver's own program, which is not on the path of every Windows and WSL; None where there is none."""
+    usual = (
+        Path(os.environ.get("SYSTEMROOT", "C:/Windows"), "System32/nvidia-smi.exe"),
+        Path(os.environ.get("PROGRAMFILES", "C:/Program Files"), "NVIDIA Corporation/NVSMI/nvidia-smi.exe"),
+        Path("/usr/lib/wsl/lib/nvidia-smi"),
+    )
+    return shutil.which("nvidia-smi") or next((str(path) for path in usual if path.is_file()), None)
+
+
+def nvidia_cards(root: Path = Path("/")) -> list[str]:
+    """Names of the NVIDIA cards that the driver knows, whatever torch says; empty where it does not tell."""
+    found = []
+    for information in sorted((root / "proc/driver/nvidia/gpus").glob("*/information")):
+        model = re.search(r"^Model:\s*(.+)$", information.read_text(errors="replace"), re.MULTILINE)
+        found += [model.group(1).strip()] if model else []
+    program = None if found else nvidia_smi()
+    return _asked(program) if program else found
+
+
+def _asked(program: str) -> list[str]:
+    """The cards that ``nvidia-smi`` lists; it may hang or fail where the driver is broken."""
+    try:
+        done = subprocess.run(
+            [program, "--query-gpu=name", "--format=csv,noheader"], capture_output=True, text=True, timeout=5,
+            check=False, creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    return [line.strip() for line in done.stdout.splitlines() if line.strip()] if done.returncode == 0 else []
+
+
+def is_newer_than_torch(device: str) -> bool:
+    """Whether a CUDA device is of a later generation than any that this torch was built for."""
+    import torch
+
+    built = [int(name[3:].rstrip("af")) for name in torch.cuda.get_arch_list() if name.startswith("sm_")]
+    major, minor = torch.cuda.get_device_capability(device)
+    return bool(built) and 10 * major + minor > max(built)
 
 
 def _fault_of(device: str) -> str | None:
@@ -177,6 +260,15 @@ def _fault_of(device: str) -> str | None:
         text = str(error).partition("\n")[0]
         return f"{device} ({torch.cuda.get_device_name(device)}) does not work with this torch: {text}."
     return None
+
+
+def processor_name(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """What the system calls its processor."""
+    if cpuinfo.is_file():
+        found = re.search(r"^model name\s*:\s*(.+)$", cpuinfo.read_text(errors="replace"), re.MULTILINE)
+        if found:
+            return " ".join(found.group(1).split())
+    return platform.processor() or platform.machine()
 
 
 def _processor_flags(cpuinfo: Path) -> set[str]:

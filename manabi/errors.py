@@ -35,6 +35,12 @@ class CorruptModelError(ManabiError):
     exit_code = 3
 
 
+class DownloadError(ManabiError, ConnectionError):
+    """A model could not be downloaded; what has arrived is kept, and the same command continues."""
+
+    exit_code = 3
+
+
 class DependencyError(ManabiError, ImportError):
     """An optional package is missing; the message names it and how to install it."""
 

@@ -62,12 +62,18 @@ def _without_path(match: re.Match[str]) -> str:
 REDACTOR = Redactor()
 
 
-def hide_paths(paths: Iterable[str | Path]) -> None:
-    """Keep these paths, and the names of their last two parts, out of every log."""
+def hide_paths(paths: Iterable[str | Path], keep: Iterable[str] = ()) -> None:
+    """Keep these paths, and the names of their last two parts, out of every log.
+
+    Args:
+        paths: of inputs.
+        keep: words that stay readable, such as a case's neutral name, even where a part of a path is called so.
+    """
+    words = (*INSTALLATION, *keep)
     for path in paths:
         given = Path(path)
         names = {given.stem, *given.absolute().parts[-2:]}
-        telling = [n for n in names if len(n) > 3 and not any(n in place for place in INSTALLATION)]
+        telling = [n for n in names if len(n) > 3 and not any(n in word for word in words)]
         REDACTOR.hide([str(given), str(given.absolute()), *telling])
 
 

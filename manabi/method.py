@@ -19,7 +19,7 @@ from manabi.context import Context
 from manabi.errors import InvalidInputError
 from manabi.parameters import Parameters
 from manabi.provenance import provenance
-from manabi.result import Result
+from manabi.result import Result, Table
 from manabi.volume import Volume
 
 if TYPE_CHECKING:
@@ -101,6 +101,8 @@ class Method(ABC, Generic[P]):
     parameters_type: ClassVar[type[Parameters]]
     phantom: ClassVar[str]
     default_bundle: ClassVar[str | None] = None
+    alert_prefixes: ClassVar[tuple[str, ...]] = ()
+    """How the warnings begin that a reader must not overlook; whoever shows a result sets them apart."""
 
     def run(
         self,
@@ -149,6 +151,14 @@ class Method(ABC, Generic[P]):
     def draw(self, inputs: Mapping[str, Volume], result: Result, folder: Path) -> list[Path]:
         """Draw the figures a reader expects into ``folder``; returns the PNG files written."""
         return []
+
+    def compare(self, images: Mapping[str, Volume]) -> dict[str, Table]:
+        """Hold an output against a reference that is known, as in a demo; no tables where the method has no way to.
+
+        Args:
+            images: input, output and reference, in this order, by what a reader calls them.
+        """
+        return {}
 
     def check_bundle(self, bundle: Bundle) -> None:
         """Raise CorruptModelError when a bundle was not made for this method."""

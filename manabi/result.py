@@ -94,13 +94,39 @@ class Table:
 
 @dataclass(frozen=True)
 class Plot:
-    """Series of x and y values for a chart; ``kind`` is ``line``, ``scatter`` or ``bar``."""
+    """Series of x and y values for a chart.
+
+    Attributes:
+        title: what the chart shows.
+        x_label: with the unit.
+        y_label: with the unit.
+        series: x and y values by name.
+        kind: ``line``, ``scatter`` or ``bar``.
+        categories: of a bar chart, the names at x = 0, 1, 2, ...; empty where x is a number.
+        marks: names of the series of a bar chart that are levels to compare the bars with, drawn as marks.
+    """
 
     title: str
     x_label: str
     y_label: str
     series: dict[str, tuple[list[float], list[float]]]
     kind: str = "line"
+    categories: tuple[str, ...] = ()
+    marks: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse bars that stand under no category, and marks that are no series."""
+        if (self.categories or self.marks) and self.kind != "bar":
+            raise InvalidInputError(f"Only a bar chart has categories and marks; this is a {self.kind} chart.")
+        if unknown := sorted(set(self.marks) - set(self.series)):
+            raise InvalidInputError(f"Marks that are no series: {', '.join(unknown)}.")
+        places = {x for xs, _ in self.series.values() for x in xs} if self.categories else set()
+        if not places <= set(range(len(self.categories))):
+            raise InvalidInputError(f"Bars must stand at 0 to {len(self.categories) - 1}; got {sorted(places)}.")
+
+    def place(self, x: float) -> str | float:
+        """What stands at x: a category's name, or the number itself."""
+        return self.categories[int(x)] if self.categories else x
 
 
 @dataclass

@@ -168,4 +168,5 @@ def _table(item: Mapping[str, Any]) -> Table:
 
 def _plot(item: Mapping[str, Any]) -> Plot:
     series = {name: (list(x), list(y)) for name, (x, y) in item["series"].items()}
-    return Plot(item["title"], item["x_label"], item["y_label"], series, item["kind"])
+    names = (tuple(item["categories"]), tuple(item["marks"]))
+    return Plot(item["title"], item["x_label"], item["y_label"], series, item["kind"], *names)

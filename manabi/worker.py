@@ -5,16 +5,19 @@ Requests:
     :func:`manabi.result_codec.encode_inputs` writes them into ``folder``, and ``context`` any of ``device``, ``seed``,
     ``precision``, ``bundle``, ``memory_limit_mb``;
     ``{"id", "op": "load", "method", "context"}`` imports a method and loads its model ahead of the first run;
+    ``{"id", "op": "preflight", "context": {"device"}, "folder"}`` tells device, memory and disk, without any model;
     ``{"id", "op": "cancel"}`` stops the run or load of that id; ``{"id", "op": "ping"}``; ``{"op": "shutdown"}``.
 
 Replies:
     ``{"id", "event", ...}`` with the events ``ready`` (once, when requests will be worked on), ``progress``
     (``fraction``, ``text``), ``heartbeat`` (``elapsed_s``, every 2 s of a run), ``result`` (``result``,
-    ``duration_s``), ``loaded``, ``pong`` and ``error`` (``type``, ``message``, ``exit_code``).
+    ``duration_s``), ``loaded``, ``preflight`` (``preflight``), ``pong`` and ``error`` (``type``, ``message``,
+    ``exit_code``).
 
 Runs are worked on one after another in one thread, while the main thread reads stdin, so that cancel and ping are
-answered during a run. Method instances, and with them their loaded models, stay from run to run. When stdin ends, the
-parent has died: the worker cancels, removes the parent's private folder and ends with everything it started.
+answered during a run; a preflight has a thread of its own and does not wait for runs. Method instances, and with them
+their loaded models, stay from run to run. When stdin ends, the parent has died: the worker cancels, removes the
+parent's private folder and ends with everything it started.
 """
 
 from __future__ import annotations
@@ -39,6 +42,7 @@ from manabi.context import Context
 from manabi.errors import InvalidInputError
 from manabi.failure import Failure
 from manabi.method import Method
+from manabi.preflight import preflight
 from manabi.process_tree import kill_tree, lead_group
 from manabi.result_codec import decode_inputs, encode_result, json_value
 from manabi.shared_arrays import FOLDER_PREFIX
@@ -93,7 +97,7 @@ class Job:
         if unknown:
             known = ", ".join(CONTEXT_OPTIONS)
             raise InvalidInputError(f"Unknown context option {', '.join(unknown)}. Known: {known}.")
-        return Context(**options, cancel=self.cancel, on_progress=_Throttled(self.id, replies))
+        return Context(**options, cancel=self.cancel, on_progress=Throttled(self.id, replies))
 
     def run(self, method: Method[Any], replies: Replies) -> None:
         """Do the work and report its outcome."""
@@ -110,7 +114,7 @@ class Job:
         replies.send(self.id, "result", result=encode_result(result, self.folder), duration_s=duration_s)
 
 
-class _Throttled:
+class Throttled:
     """A progress callback that sends at most 20 events a second, and always the last one."""
 
     def __init__(self, job_id: Any, replies: Replies) -> None:
@@ -118,6 +122,7 @@ class _Throttled:
         self._sent = -PROGRESS_INTERVAL_S
 
     def __call__(self, fraction: float, text: str) -> None:
+        """Send an event, if it is time for one."""
         now = time.monotonic()
         if fraction >= 1.0 or now - self._sent >= PROGRESS_INTERVAL_S:
             self._sent = now
@@ -171,9 +176,21 @@ class Worker:
                 self._jobs[request_id].cancel.set()
         elif op in ("run", "load"):
             self._enqueue(request)
+        elif op == "preflight":
+            threading.Thread(target=self._preflight, args=(request,), name="manabi-preflight", daemon=True).start()
         elif op != "shutdown":
-            raise InvalidInputError(f"Unknown op {op!r}. Known: run, load, cancel, ping, shutdown.")
+            raise InvalidInputError(f"Unknown op {op!r}. Known: run, load, preflight, cancel, ping, shutdown.")
         return op == "shutdown"
+
+    def _preflight(self, request: Mapping[str, Any]) -> None:
+        """Say what there is to run on."""
+        try:
+            device = (request.get("context") or {}).get("device", "auto")
+            folder = request.get("folder")
+            found = preflight(str(device), None if folder is None else Path(folder))
+            self._replies.send(request.get("id"), "preflight", preflight=found.to_dict())
+        except Exception as error:  # the process edge: reported, and the next request is served
+            self._replies.fail(request.get("id"), error)
 
     def _enqueue(self, request: dict[str, Any]) -> None:
         request_id = request.get("id")

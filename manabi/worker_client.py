@@ -24,13 +24,15 @@ from manabi.context import ProgressCallback
 from manabi.errors import CancelledError, ManabiError, WorkerError
 from manabi.failure import Failure
 from manabi.parameters import Parameters
+from manabi.preflight import Preflight
 from manabi.result import Result
 from manabi.result_codec import decode_result, encode_inputs
 from manabi.shared_arrays import private_folder
 from manabi.volume import Volume
-from manabi.worker_process import Message, Start, WorkerProcess, start_process
+from manabi.worker_process import Message, Start, WorkerProcess, python_executable, start_process
 
 COMMAND = (sys.executable, "-m", "manabi.worker")
+"""How the worker is started with this process' Python; ``MANABI_PYTHON`` in the environment names another one."""
 CANCEL_GRACE_S = 2.0
 """How long a cancelled run may take to stop by itself before its process is killed (our choice; 5 s in all)."""
 SILENCE_S = 60.0
@@ -96,6 +98,17 @@ class Job:
             raise WorkerError("This job has no result: it is not done, or it was not a run.")
         return self._result
 
+    def preflight(self) -> Preflight:
+        """What a preflight that is done found.
+
+        Raises:
+            WorkerError: when the worker died, or the job is not a preflight that is done.
+        """
+        self.check()
+        if self._reply is None or self._reply["event"] != "preflight":
+            raise WorkerError("This job has found nothing: it is not done, or it was not a preflight.")
+        return Preflight.from_dict(self._reply["preflight"])
+
     def check(self) -> None:
         """Raise the error that the job ended with, if it did."""
         if self._error is not None:
@@ -109,7 +122,7 @@ class Job:
             self._finish(error=Failure.from_dict(message).to_error())
         elif event == "closed":
             self._died()
-        elif event in ("result", "loaded", "pong"):
+        elif event in ("result", "loaded", "pong", "preflight"):
             self._finish(reply=message)
 
     def _check_alive(self) -> None:
@@ -148,7 +161,8 @@ class WorkerClient:
     """Runs methods in a background process that keeps their models loaded.
 
     Args:
-        command: how the worker is started; by default this Python's ``-m manabi.worker``.
+        command: how the worker is started; by default ``-m manabi.worker`` with the Python that ``MANABI_PYTHON`` in
+            the environment names, or this process' own.
         start: starts a command under an environment with binary pipes, as ``subprocess.Popen`` does; for programs
             that need their own way.
         cancel_grace_s: time a cancelled run has to stop by itself before the worker is killed.
@@ -168,7 +182,7 @@ class WorkerClient:
     ) -> None:
         self.cancel_grace_s = cancel_grace_s
         self.silence_s = silence_s
-        self._command = tuple(command or COMMAND)
+        self._command = tuple(command or (python_executable(), *COMMAND[1:]))
         self._start = start or start_process
         self._ids = itertools.count(1)
         self._jobs: dict[int, Job] = {}
@@ -252,6 +266,17 @@ class WorkerClient:
     def load(self, method: str, context_options: Mapping[str, Any] | None = None) -> Job:
         """Have a method imported and its model loaded ahead of the first run; returns at once."""
         request = {"op": "load", "method": method, "context": dict(context_options or {})}
+        return self._send(self._new_job(None), request)
+
+    def preflight(self, context_options: Mapping[str, Any] | None = None) -> Job:
+        """Ask what there is to run on; returns at once, and :meth:`Job.preflight` has the answer once it is done.
+
+        The answer comes without any model being loaded, and does not wait for runs under way.
+
+        Args:
+            context_options: ``device``, as for :meth:`run`; other options do not matter here.
+        """
+        request = {"op": "preflight", "context": dict(context_options or {}), "folder": str(self._held.root())}
         return self._send(self._new_job(None), request)
 
     def ping(self, timeout_s: float = 5.0) -> bool:

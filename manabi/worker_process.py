@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import subprocess
+import sys
 import threading
 import time
 from collections import deque
@@ -13,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import IO, Any, Protocol
 
-from manabi.errors import WorkerError
+from manabi.errors import InvalidInputError, WorkerError
 from manabi.process_tree import kill_tree
 
 LAST_LINES = 12
@@ -39,6 +41,25 @@ class Process(Protocol):
 
 Start = Callable[[Sequence[str], Mapping[str, str]], Process]
 """Starts a command under an environment, with binary pipes for stdin, stdout and stderr."""
+
+
+PYTHON = "MANABI_PYTHON"
+"""Environment variable with the Python that workers are started with, for programs that embed another one."""
+
+
+def python_executable() -> str:
+    """The Python for a worker: the one that :data:`PYTHON` names, or this process' own.
+
+    Raises:
+        InvalidInputError: where the one named is not there.
+    """
+    named = os.environ.get(PYTHON)
+    if not named:
+        return sys.executable
+    found = shutil.which(named)
+    if found is None:
+        raise InvalidInputError(f"{PYTHON} names no program that can be started. Set it to a Python, or remove it.")
+    return found
 
 
 def start_process(command: Sequence[str], environment: Mapping[str, str]) -> Process:

@@ -1,4 +1,7 @@
-"""The acceptance checks 6, 7, 12, 13 and 20 of the survey of Slicer's users, and awkward paths."""
+"""The acceptance checks 3, 5 to 7, 10, 12, 13 and 20 of the survey of Slicer's users.
+
+Check 2 is in ``test_preflight.py``, 4 in ``store/test_download.py``, 8 and 9 in ``test_batch.py``.
+"""
 
 from __future__ import annotations
 
@@ -26,6 +29,7 @@ from manabi.inference import Cost, Demand, Setting, plan_window, predict_stack, 
 from manabi.io import read_volume, write_volume
 from manabi.io.dicom import write_dicom
 from manabi.spect.quantify import voxel_ml
+from manabi.store import BundleStore
 from manabi.volume import Volume
 
 AWKWARD = "Patienten & Befunde é ü 患者"
@@ -338,7 +342,7 @@ def test_awkward_paths_of_scan_bundle_and_results_work(scan_file, spect_stand_in
     code, record = run(capfd, "run", "spect", scan_file, "--output", out, "--bundle", bundle, "--set", "quantify=no")
     assert code == 0
     assert read_volume(record["outputs"]["volumes"]["denoised"]).shape == read_volume(scan_file).shape
-    assert sorted(path.suffix for path in out.iterdir() if path.is_file()) == [".gz", ".gz", ".json", ".json"]
+    assert sorted(path.suffix for path in out.iterdir() if path.is_file()) == [".gz", ".gz", ".gz", ".json", ".json"]
     text = (out / "result.json").read_text(encoding="utf-8")
     assert "Müller" not in text and "José" not in text
 
@@ -350,3 +354,59 @@ def test_awkward_paths_work_in_a_process_of_its_own(scan_file, tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, timeout=240, encoding="utf-8")
     assert (done.returncode, (out / "denoised.nii.gz").is_file()) == (0, True)
     assert json.loads(done.stdout)["outputs"]["folder"] == str(out)
+
+
+def test_awkward_paths_work_in_a_batch(scan_file, tmp_path, capfd):
+    out = tmp_path / "résultats 学び"
+    code, record = run(
+        capfd, "batch", "spect", scan_file.parent, "--output", out, "--device", "cpu", "--keep-names",
+        "--set", "denoiser=gaussian", "--set", "quantify=false",
+    )  # fmt: skip
+    assert (code, record["done"]) == (0, 1)
+    assert (out / "Müller, José (5 min)" / "denoised.nii.gz").is_file()
+
+
+# --- 3: no network, a bundle supplied --------------------------------------------------------------------------------
+
+
+def test_a_supplied_bundle_runs_without_any_network(scan_file, spect_stand_in, tmp_path, capfd, monkeypatch):
+    """Installed from a zip and run; whoever asks for a connection or a name fails the test."""
+
+    def refuse(*arguments, **_):
+        pytest.fail(f"the network was asked for: {arguments}")
+
+    for name in ("connect", "connect_ex", "sendto"):
+        monkeypatch.setattr(f"socket.socket.{name}", refuse)
+    for name in ("getaddrinfo", "gethostbyname", "create_connection"):
+        monkeypatch.setattr(f"socket.{name}", refuse)
+    zipped = BundleStore().export(spect_stand_in.folder, tmp_path / "carried.zip")
+    assert main(["bundle", "install", str(zipped)]) == 0
+    capfd.readouterr()
+    code, record = run(capfd, "run", "spect", scan_file, "--output", tmp_path / "out", "--device", "cpu",
+                       "--bundle", "spect-default@0.0.1", "--set", "quantify=no")  # fmt: skip
+    assert code == 0
+    assert record["provenance"]["bundle"]["version"] == "0.0.1"
+
+
+# --- 10: the same numbers, one scan or many ---------------------------------------------------------------------------
+
+
+def test_a_batch_gives_the_bits_of_a_single_run(striatum_case, spect_stand_in, tmp_path, capfd):
+    """Two processes side by side against one run in this process: images, tables and numbers."""
+    scans = striatum_case[0].volumes
+    for name in ("a", "b"):
+        write_volume(scans["spect_5min"], tmp_path / "cases" / name / "spect.nii.gz")
+        write_volume(scans["spect_25min"], tmp_path / "cases" / name / "full_time.nii.gz")
+    common = ["--bundle", spect_stand_in.folder, "--device", "cpu", "--seed", 3]
+    code, _ = run(capfd, "batch", "spect", tmp_path / "cases", "--output", tmp_path / "many", "--workers", 2, *common)
+    assert code == 0
+    inputs = [tmp_path / "cases" / "a" / "spect.nii.gz", f"full_time={tmp_path / 'cases' / 'a' / 'full_time.nii.gz'}"]
+    assert run(capfd, "run", "spect", *inputs, "--output", tmp_path / "one", *common)[0] == 0
+    for case in ("case-0001", "case-0002"):
+        for file in (tmp_path / "one").iterdir():
+            twin = tmp_path / "many" / case / file.name
+            if file.suffix in (".csv", ".json") and file.name != "result.json":
+                assert twin.read_bytes() == file.read_bytes(), file.name
+            elif file.name.endswith(".nii.gz"):
+                np.testing.assert_array_equal(read_volume(twin).array, read_volume(file).array, err_msg=file.name)
+    assert (tmp_path / "many" / "case-0002" / "comparison.csv").is_file()

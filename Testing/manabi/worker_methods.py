@@ -21,7 +21,7 @@ from manabi.result import LEFT, Code, Labelmap, Landmark, Plot, Result, Segment,
 
 NAMES = {
     "echo": "Echo", "slow": "Slow", "deaf": "Deaf", "dies": "Dies", "spawns": "Spawns", "breaks": "Breaks",
-    "pair": "Pair", "full": "Full", "nomodel": "NoModel",
+    "pair": "Pair", "full": "Full", "nomodel": "NoModel", "pauses": "Pauses",
 }  # fmt: skip
 REGISTERED = ",".join(f"{name}=worker_methods:{cls}" for name, cls in NAMES.items())
 
@@ -154,3 +154,15 @@ class NoModel(Echo):
 
     def _run(self, inputs, parameters, context):
         raise ModelNotFoundError("No bundle 'x' is installed.")
+
+
+class Pauses(Echo):
+    """Stops while its figures are drawn, in the half-written folder that MANABI_TEST_PAUSE names."""
+
+    name = "pauses"
+
+    def draw(self, inputs, result, folder):
+        waited_for = os.environ.get("MANABI_TEST_PAUSE")
+        if waited_for and waited_for in str(folder):
+            time.sleep(180)
+        return []

@@ -105,6 +105,49 @@ def run(
 
 
 @app.command()
+def batch(
+    method: Annotated[str, typer.Argument(metavar="METHOD", help="Name of the method; see: manabi list")],
+    source: Annotated[
+        Path, typer.Argument(metavar="SOURCE", help="Folder with a file or sub-folder per case, or a CSV of cases.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the results; continued where begun.")],
+    pattern: Annotated[
+        list[str] | None, typer.Option("--pattern", metavar="NAME=GLOB", help="Which file of a case's folder to take.")
+    ] = None,
+    bundle: Annotated[str | None, typer.Option(help="Model to use: installed name or folder.")] = None,
+    device: Device = "auto",
+    settings: Settings = None,
+    image_format: Annotated[ImageFormat, typer.Option("--format", help="Format of the images.")] = "nifti",
+    series: Annotated[
+        list[str] | None, typer.Option("--series", help="Series UID or number in DICOM folders, or name=NUMBER.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of every case, as for: manabi run")] = 0,
+    precision: Annotated[Precision, typer.Option(help="Arithmetic of the networks.")] = "auto",
+    memory_limit: Annotated[
+        float | None, typer.Option("--memory-limit", min=1, metavar="MB", help="Memory that inference may plan with.")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes side by side, each with its own model.")] = 1,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Begin a batch that is there anew.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue a batch that is there (the default).")] = False,
+    keep_names: Annotated[
+        bool, typer.Option("--keep-names", help="Name results after the sources, which may hold patients' names.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Run a method on many cases; running it again does only what is missing."""
+    from manabi.batch.request import BatchRequest
+    from manabi.cli import batch as command
+
+    command.check_way(overwrite, resume)
+    patterns = command.by_input(method, pattern or [], "pattern")
+    request = BatchRequest(
+        method, source, output, tuple(settings or ()), patterns, command.by_input(method, series or [], "series"),
+        bundle, device, precision, seed, memory_limit, image_format, workers, overwrite, keep_names,
+    )  # fmt: skip
+    command.batch(request, as_json)
+
+
+@app.command()
 def phantom(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the phantom; see: manabi list")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the cohort; cases in it are kept.")],
@@ -127,6 +170,14 @@ def bench(
     from manabi.cli import bench as command
 
     command.bench(names or [])
+
+
+@app.command()
+def preflight(device: Device = "auto", as_json: Json = False) -> None:
+    """Tell what a run would find: device and why, memory, disk, and what would let a graphics card be used."""
+    from manabi.cli import preflight as command
+
+    command.preflight(device, as_json)
 
 
 @bundles.command("list")
@@ -155,13 +206,16 @@ def bundle_verify(name: BundleName) -> None:
 
 @bundles.command("install")
 def bundle_install(
-    source: Annotated[Path, typer.Argument(help="Bundle folder or zip.")],
+    source: Annotated[str, typer.Argument(help="Bundle folder, zip, or https address of a zip.")],
     replace: Annotated[bool, typer.Option("--replace", help="Replace the same name and version.")] = False,
+    sha256: Annotated[
+        str | None, typer.Option("--sha256", metavar="HEX", help="Checksum of the zip; needed for an address.")
+    ] = None,
 ) -> None:
-    """Install a model from a folder or zip."""
+    """Install a model from a folder, a zip or an address; the one command that uses the network."""
     from manabi.cli import bundle
 
-    bundle.install(source, replace)
+    bundle.install(source, sha256, replace)
 
 
 @bundles.command("remove")

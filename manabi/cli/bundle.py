@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from manabi.bundle import Bundle
-from manabi.cli import console
+from manabi.cli import console, interrupt
 from manabi.cli.outcome import print_json
+from manabi.context import Context
+from manabi.errors import InvalidInputError
 from manabi.store import BundleStore
 
 
@@ -38,12 +40,33 @@ def verify(name: str) -> None:
     _say("is complete and unaltered", BundleStore().verify(name))
 
 
-def install(source: Path, replace: bool) -> None:
-    """Install a model."""
-    bundle = BundleStore().install(source, replace=replace)
+def install(source: str, sha256: str | None, replace: bool) -> None:
+    """Install a model from a folder, a zip or an address; a checksum that is given is checked first."""
+    from manabi.store.download import check_sha256, is_url, verify_file
+
+    if is_url(source):
+        bundle = _download(source, sha256, replace)
+    else:
+        if sha256 is not None and Path(source).is_file():
+            verify_file(Path(source), check_sha256(sha256))
+        elif sha256 is not None:
+            raise InvalidInputError("A checksum is that of a zip; a folder has none. Leave --sha256 out.")
+        bundle = BundleStore().install(source, replace=replace)
     _say("is installed", bundle)
     if bundle.shadows is not None:
         console.warnings([f"It takes the place of {bundle.name} {bundle.shadows}, which comes with Manabi."])
+
+
+def _download(url: str, sha256: str | None, replace: bool) -> Bundle:
+    """Install from an address, with a progress bar; Ctrl-C keeps what has arrived."""
+    if sha256 is None:
+        raise InvalidInputError("A download needs the zip's checksum, as its publisher states it: --sha256 HEX")
+    context = Context()
+    with console.progress("Downloading") as context.on_progress:
+        return interrupt.in_thread(
+            lambda: BundleStore().install_from_url(url, sha256, replace=replace, progress=context.progress),
+            context.cancel,
+        )
 
 
 def remove(name: str) -> None:

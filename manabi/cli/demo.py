@@ -8,7 +8,6 @@ from typing import Any
 
 from manabi import log, registry
 from manabi.cli import console, interrupt
-from manabi.cli.comparison import compare
 from manabi.cli.outcome import print_json
 from manabi.cli.run import check_output, run_shown, show
 from manabi.context import Context
@@ -38,7 +37,7 @@ def demo(
         case = _render(phantom, drawn, Context(device=device, seed=seed))
         inputs, pair = _inputs(method, phantom, drawn, case)
         result = run_shown(method, inputs, parameters, Context(device=device, seed=seed))
-        tables = compare(name, _compared(case, pair, result)) if pair else {}
+        tables = method.compare(_compared(case, pair, result)) if pair else {}
         with atomic_folder(output, overwrite=overwrite) as aside:
             write_case(case, aside / "phantom", phantom.to_json(drawn))
             write_result(result, aside / "result", method=method, inputs=inputs)

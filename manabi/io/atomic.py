@@ -12,6 +12,8 @@ from pathlib import Path
 
 from manabi.errors import InvalidInputError, ManabiError
 
+ASIDE_PREFIX = ".manabi-"
+"""How names begin that are being written; a process that was killed leaves them behind."""
 FULL = (errno.ENOSPC, errno.EDQUOT)
 FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 
@@ -75,7 +77,7 @@ def atomic_folder(path: Path | str, *, overwrite: bool = False) -> Iterator[Path
 
 def _aside(target: Path) -> Path:
     """A name of its own beside the target, with the target's suffixes; short enough for every file system."""
-    return target.parent / f".manabi-{uuid.uuid4().hex[:12]}-{target.name[-40:]}"
+    return target.parent / f"{ASIDE_PREFIX}{uuid.uuid4().hex[:12]}-{target.name[-40:]}"
 
 
 def _replace_folder(aside: Path, target: Path) -> None:

@@ -153,7 +153,7 @@ class _Writer:
                 table.columns, table.rows, self.folder / f"{self._stem(key)}.csv"
             )
         for key, plot in self.result.plots.items():
-            stem = self._stem(key)
+            stem = self._stem(f"{key}_chart" if slug(key) in self.taken else key)
             self.files[f"plots/{key}"] = [
                 write_plot_csv(plot, self.folder / f"{stem}.csv"),
                 write_json(plot, self.folder / f"{stem}.json"),

@@ -59,8 +59,8 @@ def write_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], path: Pat
 
 
 def write_plot_csv(plot: Plot, path: Path) -> Path:
-    """Write the points of a chart: series, x, y."""
-    rows = [(name, x, y) for name, (xs, ys) in plot.series.items() for x, y in zip(xs, ys, strict=True)]
+    """Write the points of a chart: series, x (or the category's name), y."""
+    rows = [(name, plot.place(x), y) for name, (xs, ys) in plot.series.items() for x, y in zip(xs, ys, strict=True)]
     return write_table(("series", plot.x_label, plot.y_label), rows, path)
 
 

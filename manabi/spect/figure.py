@@ -10,11 +10,12 @@ from manabi.plotting.page import Page, line_height, text_width, wrap
 from manabi.result import Result
 from manabi.spect.figure_images import StudyImages, draw_images, prepare
 from manabi.spect.figure_numbers import denoising, draw_numbers
+from manabi.spect.method import SPECTDenoise
 from manabi.volume import Volume
 
 WIDTH, SIDE = 1600, 24
 IMAGES_PX, NUMBERS_PX = 980, 548
-ALERTS = ("Over-correction alert", "Out of the training range", "No striatal uptake")
+ALERTS = SPECTDenoise.alert_prefixes
 """How warnings begin that belong into the red box."""
 ADVICE = "Read the scan that was not denoised."
 SIMULATED = "trained on simulated data"

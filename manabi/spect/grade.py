@@ -50,12 +50,16 @@ class Norms:
     severe_z: float = -4.0
     caudate_z: float = -2.0
 
-    def z(self, structure: str, sbr: float, age_years: float | None = None) -> float:
-        """Standard deviations from normal; age-adjusted where both ages are known."""
+    def mean_at(self, structure: str, age_years: float | None = None) -> float:
+        """The normal mean; age-adjusted where both ages are known."""
         mean = self.mean[structure]
         if age_years is not None and self.age_years is not None:
             mean *= (1.0 - AGE_DECLINE) ** ((age_years - self.age_years) / 10.0)
-        return (sbr - mean) / self.sd[structure]
+        return mean
+
+    def z(self, structure: str, sbr: float, age_years: float | None = None) -> float:
+        """Standard deviations from normal; age-adjusted where both ages are known."""
+        return (sbr - self.mean_at(structure, age_years)) / self.sd[structure]
 
 
 def load_norms(path: str | None = None) -> Norms:

@@ -13,12 +13,14 @@ from manabi.context import Context
 from manabi.errors import InvalidInputError
 from manabi.method import InputSpec, Method
 from manabi.parameters import Parameters
-from manabi.result import Cell, Result
+from manabi.result import Cell, Result, Table
+from manabi.spect.template import REGIONS
 from manabi.volume import Volume
 
 if TYPE_CHECKING:
     from manabi.bundle import Bundle
     from manabi.spect.denoise import Denoised
+    from manabi.spect.report import Study
 
 PAPER_BUNDLE = "spect-paper-unet4"
 NOISE_MARGIN = 1.25
@@ -68,10 +70,17 @@ class SPECTDenoise(Method[SPECTParameters]):
     )
     inputs: ClassVar[tuple[InputSpec, ...]] = (
         InputSpec("spect", "reconstructed 123I-ioflupane SPECT of the head", ("NM", "PT"), min_shape=(5, 24, 24)),
-    )
+        InputSpec(
+            "full_time", "full-time (25-minute) SPECT of the same patient and session, to compare with", ("NM", "PT"),
+            optional=True, min_shape=(5, 24, 24),
+        ),
+    )  # fmt: skip
     parameters_type: ClassVar[type[Parameters]] = SPECTParameters
     phantom: ClassVar[str] = "striatum"
     default_bundle: ClassVar[str | None] = "spect-default"
+    alert_prefixes: ClassVar[tuple[str, ...]] = (
+        "Over-correction alert", "Out of the training range", "No striatal uptake",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self._networks: dict[str, Any] = {}
@@ -82,20 +91,26 @@ class SPECTDenoise(Method[SPECTParameters]):
             context.warn("Negative counts were set to zero before denoising; the input file is unchanged.")
             volume = volume.like(np.maximum(volume.array, 0))
         if parameters.pipeline == "paper":
-            return self._run_paper(volume, parameters, context)
+            return self._run_paper(volume, inputs.get("full_time"), parameters, context)
         context.progress(0.02, "Preparing")
         if parameters.quantify:
             self._check_norms(parameters)
+        full = self._full_time(inputs, volume, context)
         with context.span(0.05, 0.75):
             done = self._denoise(volume, parameters, context)
         result = Result(volumes={"denoised": done.volume})
+        result.volumes["difference"] = _difference(done.volume, inputs["spect"])
         if done.uncertainty is not None:
             result.volumes["uncertainty"] = done.uncertainty
         result.measurements["relative_noise_removed"] = round(done.relative_noise, 4)
         result.measurements["counts_after_over_before"] = _count_ratio(volume, done.volume)
+        study = None
         if parameters.quantify:
-            with context.span(0.78, 1.0):
-                self._quantify(volume, done.volume, parameters, context, result)
+            with context.span(0.78, 1.0 if full is None else 0.92):
+                study = self._quantify(volume, done.volume, parameters, context, result)
+        if full is not None:
+            context.progress(0.92, "Comparing with the full-time scan")
+            self._compare_full(volume, full, study, parameters, context, result)
         return result
 
     def load(self, context: Context) -> None:
@@ -141,21 +156,18 @@ class SPECTDenoise(Method[SPECTParameters]):
 
     # --- the source's own pipeline ----------------------------------------------------------------
 
-    def _run_paper(self, volume: Volume, parameters: SPECTParameters, context: Context) -> Result:
+    def _run_paper(
+        self, volume: Volume, full: Volume | None, parameters: SPECTParameters, context: Context
+    ) -> Result:  # fmt: skip
         """Five 64×64 slices, as in the source; the result covers only these."""
-        from manabi.inference import predict_stack
-        from manabi.spect import paper
+        from manabi.spect import comparison, paper
 
         straight = paper.straighten(volume)
-        images = paper.paper_images(straight)
-        if parameters.denoiser == "network":
-            _, network = self._network(context, PAPER_BUNDLE, "paper")
-            out = predict_stack(network, images.images[:, None], context=context)[:, 0]
-        else:
-            from manabi.filters import FILTERS
-
-            out = np.stack([FILTERS[parameters.denoiser]().apply(image) for image in images.images])
-        counts = images.to_counts(np.clip(out, 0.0, 1.0))
+        middle = paper.hottest_slice(paper.to_8bit(np.asarray(straight.array, float)))
+        images = paper.paper_images(straight, middle)
+        target = None if full is None else paper.straighten(comparison.on_grid(full, volume, context))
+        out = np.clip(self._denoise_slices(images.images, parameters.denoiser, context), 0.0, 1.0)
+        counts = images.to_counts(out)
         box = images.box.like(counts, name="denoised", warnings=straight.warnings)
         grid = volume.reoriented_like(volume.grid)
         back = box.reoriented_like(grid.grid)
@@ -164,11 +176,26 @@ class SPECTDenoise(Method[SPECTParameters]):
             "levels), as in the source; binding ratios need the whole volume and were not computed."
         )
         before = images.box.like(images.to_counts(images.images), name="input_8bit").reoriented_like(grid.grid)
-        return Result(
-            volumes={"denoised": back, "input_8bit": before},
+        result = Result(
+            volumes={"denoised": back, "input_8bit": before, "difference": _difference(back, before)},
             measurements={"counts_after_over_before": _count_ratio(before, back)},
             warnings=list(straight.warnings),
         )
+        if target is not None:
+            five = {"input": images.images, "denoised": out, "full_time": paper.paper_images(target, middle).images}
+            result.tables["comparison"] = comparison.slice_table(five)
+        return result
+
+    def _denoise_slices(self, images: np.ndarray, denoiser: str, context: Context) -> np.ndarray:
+        """Images ``(5, 64, 64)`` from 0 to 1, denoised one by one."""
+        if denoiser == "network":
+            from manabi.inference import predict_stack
+
+            _, network = self._network(context, PAPER_BUNDLE, "paper")
+            return predict_stack(network, images[:, None], context=context)[:, 0]
+        from manabi.filters import FILTERS
+
+        return np.stack([FILTERS[denoiser]().apply(image) for image in images])
 
     # --- numbers a reader reads --------------------------------------------------------------------
 
@@ -181,14 +208,14 @@ class SPECTDenoise(Method[SPECTParameters]):
 
     def _quantify(
         self, before: Volume, after: Volume, parameters: SPECTParameters, context: Context, result: Result
-    ) -> None:
+    ) -> Study | None:
         from manabi.spect import report
 
         try:
             study = report.study(before, after, parameters.reference, parameters.norms, parameters.age_years, context)
         except InvalidInputError as error:
             context.warn(f"Binding ratios were not computed: {error}")
-            return
+            return None
         if study.explained < report.NO_STRIATUM:
             context.warn(
                 "No striatal uptake pattern was recognised. If this is not a dopamine-transporter scan, disregard the "
@@ -199,12 +226,60 @@ class SPECTDenoise(Method[SPECTParameters]):
         result.measurements.update(study.measurements())
         result.warnings.extend(study.alerts(parameters.alert_z))
         result.warnings.append(f"Grades use normal values from: {study.norms.source}.")
+        ratios = {"before": study.before.sbr, "after": study.after.sbr}
+        result.plots["binding_ratios"] = report.chart(ratios, study.norms, parameters.age_years)
+        return study
+
+    # --- against the full-time scan ------------------------------------------------------------------
+
+    @staticmethod
+    def _full_time(inputs: Mapping[str, Volume], volume: Volume, context: Context) -> Volume | None:
+        """The full-time scan on the input's grid, or None; refused before any work where it does not fit."""
+        if "full_time" not in inputs:
+            return None
+        from manabi.spect.comparison import on_grid
+
+        return on_grid(inputs["full_time"], volume, context)
+
+    @staticmethod
+    def _compare_full(
+        volume: Volume, full: Volume, study: Study | None, parameters: SPECTParameters, context: Context,
+        result: Result,
+    ) -> None:  # fmt: skip
+        """Fill in the table ``comparison``, and the full-time scan's bars in the chart."""
+        from manabi.spect import comparison, report
+
+        images = {"input": volume, "denoised": result.volumes["denoised"], "full_time": full}
+        found = None if study is None else study.found
+        if found is not None:
+            comparison.check_moved(full, found, context)
+        table = comparison.comparison(images, found, parameters.reference, context)
+        result.tables["comparison"] = table
+        if study is not None and found is not None:
+            last = dict(zip(table.columns, table.rows[-1], strict=True))
+            known = dict(zip(REGIONS, (float(last[key] or 0.0) for key in comparison.RATIOS), strict=True))
+            ratios = {"before": study.before.sbr, "after": study.after.sbr, "full time": known}
+            result.plots["binding_ratios"] = report.chart(ratios, study.norms, parameters.age_years)
+
+    def compare(self, images: Mapping[str, Volume]) -> dict[str, Table]:
+        """Binding ratios of input, output and reference, and their likeness to the reference."""
+        from manabi.spect.comparison import demo_tables
+
+        return demo_tables(images)
 
     def draw(self, inputs: Mapping[str, Volume], result: Result, folder: Path) -> list[Path]:
-        """The before / after / difference figure with the regions' outlines and the table of binding ratios."""
+        """The before / after / difference figure with regions and binding ratios, and the chart of the ratios."""
+        from manabi.plotting.charts import draw_chart
         from manabi.spect.figure import draw_study
 
-        return [draw_study(inputs["spect"], result, folder / "before_after.png")]
+        charts = [draw_chart(plot, folder / f"{name}.png") for name, plot in result.plots.items()]
+        return [draw_study(inputs["spect"], result, folder / "before_after.png"), *charts]
+
+
+def _difference(after: Volume, before: Volume) -> Volume:
+    """After minus before, in their own units; negative where denoising took counts away."""
+    values = np.asarray(after.array, np.float32) - np.asarray(before.array, np.float32)
+    return after.like(values, name="difference")
 
 
 def _count_ratio(before: Volume, after: Volume) -> Cell:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from manabi.context import Context
 from manabi.errors import InvalidInputError
-from manabi.result import Cell, Labelmap, Table
+from manabi.result import Cell, Labelmap, Plot, Table
 from manabi.spect import noise as noise_of
 from manabi.spect.grade import MEANINGS, Graded, Norms, grade_binding, load_norms
-from manabi.spect.localise import localise
+from manabi.spect.localise import Localisation, localise
 from manabi.spect.quantify import Binding, binding_table, measure, regions, voxel_ml
 from manabi.spect.template import REGIONS, SIDES
 from manabi.volume import Volume
@@ -20,9 +21,13 @@ NO_STRIATUM = 0.2
 """Below this share of variance explained by the striatal template the image is unlike a DAT scan (our choice)."""
 
 
+MARKS = ("normal mean", "normal mean - SD", "normal mean + SD")
+"""Series of the chart that are normal values."""
+
+
 @dataclass(frozen=True)
 class Study:
-    """A measured scan."""
+    """A measured scan; ``found`` is where its striatum lies."""
 
     before: Binding
     after: Binding
@@ -31,6 +36,7 @@ class Study:
     norms: Norms
     labelmap: Labelmap
     explained: float
+    found: Localisation | None = None
 
     def shifts(self) -> list[noise_of.Shift]:
         """The change of each region's binding ratio against its noise."""
@@ -133,4 +139,25 @@ def study(
     noise = noise_of.binding_noise(np.asarray(before.array, float) - after.array, places, raw)
     raw, clean = noise_of.with_noise(raw, noise), noise_of.with_noise(clean, noise)
     grades = {"input": grade_binding(raw, norms, age_years), "denoised": grade_binding(clean, norms, age_years)}
-    return Study(raw, clean, noise, grades, norms, places.labelmap(after), found.explained)
+    return Study(raw, clean, noise, grades, norms, places.labelmap(after), found.explained, found)
+
+
+def chart(ratios: Mapping[str, Mapping[tuple[str, str], float]], norms: Norms, age_years: float | None = None) -> Plot:
+    """Binding ratios as bars under each region, with the normal mean and one standard deviation around it.
+
+    Args:
+        ratios: per image (``before``, ``after`` and the like), per (structure, side).
+        norms: normal values; age-adjusted where both ages are known.
+        age_years: of the patient.
+    """
+    places = [float(n) for n in range(len(REGIONS))]
+    means = [norms.mean_at(structure, age_years) for structure, _ in REGIONS]
+    spread = [norms.sd[structure] for structure, _ in REGIONS]
+    bars = {image: (places, [round(sbr[region], 4) for region in REGIONS]) for image, sbr in ratios.items()}
+    levels = {
+        name: (places, [round(mean + sign * sd, 4) for mean, sd in zip(means, spread, strict=True)])
+        for name, sign in zip(MARKS, (0, -1, 1), strict=True)
+    }
+    names = tuple(f"{structure.capitalize()} {side}" for structure, side in REGIONS)
+    labels = ("Specific binding ratio", "region", "specific binding ratio")
+    return Plot(*labels, {**bars, **levels}, "bar", names, MARKS)

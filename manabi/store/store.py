@@ -8,7 +8,7 @@ import shutil
 import time
 import uuid
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -22,10 +22,12 @@ logger = logging.getLogger(__name__)
 
 STAGING = ".staging-"
 STALE_S = 24 * 3600
+STALE_DOWNLOAD_S = 30 * STALE_S
 SCANS = 10
 ZIP_DATE = (1980, 1, 1, 0, 0, 0)
 
 Bundles = list[Bundle]
+Progress = Callable[[float, str], None]
 
 
 def default_user_folder() -> Path:
@@ -115,6 +117,43 @@ class BundleStore:
             target = self._place(inner, _label(bundle), replace)
         logger.info("Installed bundle %s", _label(bundle))
         return Bundle(target, "user", self._shadowed(bundle.name))
+
+    def install_from_url(
+        self, url: str, sha256: str, *, replace: bool = False, progress: Progress | None = None
+    ) -> Bundle:
+        """Download a bundle's zip and install it; one that broke off before goes on where it stopped.
+
+        This is the only thing in Manabi that uses the network, and nothing calls it but who asks for it.
+
+        Args:
+            url: https address of the zip; http only from this computer.
+            sha256: of the zip, as its publisher states it.
+            replace: whether a bundle of the same name and version is replaced.
+            progress: called with a fraction and a text; an exception that it raises stops the download.
+
+        Returns:
+            The installed bundle, verified.
+
+        Raises:
+            InvalidInputError: for a bad address or checksum, or when the same name and version is installed.
+            DownloadError: when the server cannot be reached or breaks off; the same call continues.
+            CorruptModelError: when what arrived is not what was asked for, or no sound bundle; it is removed.
+        """
+        from manabi.store.download import discard, download
+
+        zipped = download(url, sha256, self.user_folder, self.limits.total_bytes, progress)
+        is_sound = zipfile.is_zipfile(zipped)
+        try:
+            bundle = self.install(zipped, replace)
+        except InvalidInputError:
+            if not is_sound:  # a sound one is installed already: with ``replace`` it need not come again
+                discard(zipped)
+            raise
+        except CorruptModelError:
+            discard(zipped)
+            raise
+        discard(zipped)
+        return bundle
 
     def remove(self, name: str) -> None:
         """Remove an installed bundle, by name or ``name@version``.
@@ -254,14 +293,12 @@ class BundleStore:
         shutil.rmtree(hidden, ignore_errors=True)
 
     def _sweep(self) -> None:
-        """Delete what a killed install left behind a day or more ago."""
-        for path in self.user_folder.glob(f"{STAGING}*"):
-            try:
-                stale = time.time() - path.stat().st_mtime > STALE_S
-            except FileNotFoundError:
-                continue
-            if stale:
-                shutil.rmtree(path, ignore_errors=True)
+        """Delete what a killed install left behind a day or more ago, and downloads that nobody continued."""
+        for pattern, stale_s in ((f"{STAGING}*", STALE_S), (".download-*", STALE_DOWNLOAD_S)):
+            for path in self.user_folder.glob(pattern):
+                with suppress(FileNotFoundError):
+                    if time.time() - path.stat().st_mtime > stale_s:
+                        shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink()
 
 
 def _folders(base: Path) -> list[Path]:

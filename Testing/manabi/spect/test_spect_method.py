@@ -36,7 +36,7 @@ def result(method, scan, spect_stand_in):
 
 
 def test_a_run_gives_image_uncertainty_regions_tables_and_numbers(result):
-    assert list(result.volumes) == ["denoised", "uncertainty"]
+    assert list(result.volumes) == ["denoised", "difference", "uncertainty"]
     assert list(result.labelmaps) == ["regions"]
     assert list(result.tables) == ["binding_ratios", "changes", "grades"]
     assert result.volumes["uncertainty"].array.min() >= 0
@@ -93,7 +93,7 @@ def test_simulated_training_and_norms_are_told(result):
 
 def test_the_figure_is_drawn(method, scan, result, tmp_path):
     files = method.draw({"spect": scan}, result, tmp_path)
-    assert [file.suffix for file in files] == [".png"]
+    assert [file.name for file in files] == ["before_after.png", "binding_ratios.png"]
     assert files[0].stat().st_size > 20_000
 
 
@@ -108,7 +108,7 @@ def test_without_quantification_only_images_come(method, scan, spect_stand_in):
 
 def test_a_filter_needs_no_bundle(method, scan):
     found = method.run(scan, {"denoiser": "gaussian", "quantify": False}, quick(None))
-    assert list(found.volumes) == ["denoised"]
+    assert list(found.volumes) == ["denoised", "difference"]
     assert found.provenance["bundle"] is None
     assert found.measurements["relative_noise_removed"] > 0.05
 
@@ -217,10 +217,10 @@ def test_pet_is_taken_and_stays_pet(method, spect_stand_in):
 
 def test_the_papers_pipeline_gives_five_slices(method, scan, paper_stand_in):
     found = method.run(scan, {"pipeline": "paper"}, quick(paper_stand_in.folder))
-    assert list(found.volumes) == ["denoised", "input_8bit"]
-    for volume in found.volumes.values():
+    assert list(found.volumes) == ["denoised", "input_8bit", "difference"]
+    for name, volume in found.volumes.items():
         assert volume.shape == (5, 64, 64)
-        assert np.isfinite(volume.array).all() and volume.array.min() >= 0
+        assert np.isfinite(volume.array).all() and (volume.array.min() >= 0 or name == "difference")
     assert found.volumes["denoised"].grid.same_as(found.volumes["input_8bit"].grid)
     assert not found.tables
     assert any("only the five slices around the hottest one" in text for text in found.warnings)

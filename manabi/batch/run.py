@@ -1,0 +1,156 @@
+"""Running a batch: find the cases, work on those that are missing, keep the table up to date."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from manabi import log, registry
+from manabi.batch.folder import DONE, FAILED, LOG, NOT_RUN, OUTCOMES, TABLE, BatchFolder, Case, Row
+from manabi.batch.pool import Pool, failed_row
+from manabi.batch.request import BatchRequest
+from manabi.batch.sources import find_cases
+from manabi.context import ProgressCallback
+from manabi.errors import InvalidInputError
+
+
+@dataclass(frozen=True)
+class Report:
+    """What became of a batch.
+
+    Attributes:
+        folder: the output.
+        rows: one per case, in order.
+        left_out: files of the source that are no images.
+        kept: how many of the cases were done before.
+    """
+
+    folder: Path
+    rows: tuple[Row, ...]
+    left_out: int = 0
+    kept: int = 0
+
+    @property
+    def table(self) -> Path:
+        """``batch.csv``."""
+        return self.folder / TABLE
+
+    @property
+    def log(self) -> Path:
+        """``batch.log``."""
+        return self.folder / LOG
+
+    @property
+    def done(self) -> list[Row]:
+        """The cases with a result."""
+        return [row for row in self.rows if row.status == DONE]
+
+    @property
+    def failed(self) -> list[Row]:
+        """The cases without."""
+        return [row for row in self.rows if row.status == FAILED]
+
+    @property
+    def exit_code(self) -> int:
+        """0 where all is done, else the largest code among the failures."""
+        return max((row.exit_code for row in self.failed), default=0)
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything in it as one JSON object."""
+        return {
+            "folder": str(self.folder), "table": str(self.table), "log": str(self.log),
+            "cases": len(self.rows), "done": len(self.done), "failed": len(self.failed), "kept": self.kept,
+            "left_out": self.left_out, "exit_code": self.exit_code,
+            "failures": [{"case": r.case, "error": r.error, "exit_code": r.exit_code} for r in self.failed],
+        }  # fmt: skip
+
+
+def run_batch(
+    request: BatchRequest, on_progress: ProgressCallback | None = None, cancel: threading.Event | None = None
+) -> Report:
+    """Run a method on every case of a source, or on those that are missing in the output.
+
+    Args:
+        request: what to do.
+        on_progress: called with a fraction and a text.
+        cancel: set it to stop; finished cases stay, and the same request continues.
+
+    Raises:
+        InvalidInputError: for a request that no case could be run with, or an output that is taken.
+        CancelledError: after ``cancel`` was set.
+    """
+    method = registry.method(request.method)
+    request.check(method)
+    found = find_cases(request.source, method, request.patterns, request.output)
+    with BatchFolder.opened(request.output, request.record(method), request.overwrite) as folder:
+        cases = folder.named(found.cases, request.keep_names)
+        words = [*(case.name for case in cases), request.method, *OUTCOMES]
+        log.hide_paths((path for case in cases for _, path in case.source.inputs), keep=words)
+        batch = _Batch(folder, cases, on_progress)
+        batch.folder.log.info("%s: %d cases, %d of them done before", request.method, len(cases), batch.kept)
+        try:
+            batch.work(request, cancel or threading.Event())
+        finally:
+            folder.write_table(batch.table())
+            batch.tell_end()
+        return Report(request.output, tuple(batch.table()), found.left_out, batch.kept)
+
+
+class _Batch:
+    """The state of a batch under way."""
+
+    def __init__(self, folder: BatchFolder, cases: Sequence[Case], on_progress: ProgressCallback | None) -> None:
+        self.folder, self.cases = folder, cases
+        self.rows = {case.name: folder.done_row(case.name) for case in cases if folder.is_done(case)}
+        self.kept = len(self.rows)
+        self._on_progress = on_progress
+
+    def table(self) -> list[Row]:
+        """A row for every case."""
+        return [self.rows.get(case.name, Row(case.name, NOT_RUN)) for case in self.cases]
+
+    def work(self, request: BatchRequest, cancel: threading.Event) -> None:
+        """Work on what is missing."""
+        for case in self.cases:
+            if case.source.problem and case.name not in self.rows:
+                self._record(failed_row(case.name, InvalidInputError(case.source.problem)))
+        missing = [case for case in self.cases if case.name not in self.rows]
+        pool = Pool(request.for_child(), request.settings, self.folder, min(request.workers, len(missing)))
+        self._tell(pool, "")
+        with closing(pool.run(missing, cancel, lambda text: self._tell(pool, text))) as outcomes:
+            for outcome in outcomes:
+                row = outcome if isinstance(outcome, Row) else self.folder.done_row(outcome)
+                self._record(row, pool.details)
+                self.folder.write_table(self.table())
+                self._tell(pool, "")
+
+    def _record(self, row: Row, details: dict[str, str] | None = None) -> None:
+        """Note what became of a case, in the table and the log."""
+        self.rows[row.case] = row
+        if row.status == DONE:
+            self.folder.log.info("%s: done in %s s on %s, %s warnings", row.case, row.seconds, row.device, row.warnings)
+        else:
+            self.folder.log.error("%s: failed (exit code %d): %s", row.case, row.exit_code, row.error)
+            if details and row.case in details:
+                self.folder.log.error("%s: details\n%s", row.case, details[row.case])
+
+    def _tell(self, pool: Pool, text: str) -> None:
+        if self._on_progress is None:
+            return
+        failed = sum(row.status == FAILED for row in self.rows.values())
+        state = f"{len(self.rows)} of {len(self.cases)}" + (f", {failed} failed" if failed else "")
+        done = (len(self.rows) + pool.fractions) / len(self.cases)
+        self._on_progress(min(done, 1.0), f"{state}: {text}" if text else state)
+
+    def tell_end(self) -> None:
+        """Close the log of this run."""
+        rows = self.table()
+        counts = {status: sum(row.status == status for row in rows) for status in OUTCOMES}
+        self.folder.log.info("%s", ", ".join(f"{count} {status}" for status, count in counts.items()))
+
+
+__all__ = ["BatchRequest", "Report", "run_batch"]
