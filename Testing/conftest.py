@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[1]
 
+pytest_plugins = ["slicer_standin.fixtures"]
+
 
 @pytest.fixture(scope="session")
 def data_folder() -> Callable[[str], Path]:
