@@ -89,7 +89,7 @@ def leave() -> None:
 
     status = 1
     try:
-        _find_packages(sys.argv[0])
+        _find_packages(str(globals().get("__file__", sys.argv[0])))
         status = main(sys.argv[1:])
     except BaseException as error:  # the process edge: an exception here would leave Slicer open for ever
         traceback.print_exc()

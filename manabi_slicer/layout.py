@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
@@ -11,7 +11,14 @@ import slicer
 
 if TYPE_CHECKING:
     import numpy as np
-    from slicer import vtkMRMLNode, vtkMRMLPlotChartNode, vtkMRMLScalarVolumeNode, vtkMRMLTableNode
+    from slicer import (
+        vtkMRMLNode,
+        vtkMRMLPlotChartNode,
+        vtkMRMLScalarVolumeNode,
+        vtkMRMLSegmentationNode,
+        vtkMRMLSliceNode,
+        vtkMRMLTableNode,
+    )
 
 FIRST_ID = 20_731
 """Layouts of Manabi are numbered from here; Slicer's own and other extensions' stay below (our choice)."""
@@ -40,21 +47,22 @@ def view_name(group: str, index: int) -> str:
     return f"Manabi{group}{index + 1}"
 
 
-def layout_xml(group: str, labels: Sequence[str], *, numbers: bool) -> str:
-    """Slice views side by side; with ``numbers`` a plot and a table below them.
+def layout_xml(group: str, number: int, labels: Sequence[str], *, numbers: bool, surfaces: bool = False) -> str:
+    """Slice views side by side; below them, where there is something to show, a plot, a table and a 3-D view.
 
     Args:
         group: name of the module, part of the views' names.
+        number: of the module's layouts; the views form a group of their own, so that Slicer's own views stay put.
         labels: what Slicer draws into each view.
         numbers: whether there is something to plot and to list.
+        surfaces: whether there is something to show in 3-D.
     """
-    top = _row([_slice_view(group, n, label) for n, label in enumerate(labels)])
-    if not numbers:
+    top = _row([_slice_view(group, number, n, label) for n, label in enumerate(labels)])
+    kinds = [("PlotView", "Plot"), ("TableView", "Table")] if numbers else []
+    kinds += [("View", "3D")] if surfaces else []
+    if not kinds:
         return ElementTree.tostring(top, "unicode")
-    low = _row([
-        ElementTree.Element("view", {"class": "vtkMRMLPlotViewNode", "singletontag": f"Manabi{group}Plot"}),
-        ElementTree.Element("view", {"class": "vtkMRMLTableViewNode", "singletontag": f"Manabi{group}Table"}),
-    ])  # fmt: skip
+    low = _row([_view(f"vtkMRML{kind}Node", f"Manabi{group}{name}", {"viewlabel": name}) for kind, name in kinds])
     whole = ElementTree.Element("layout", {"type": "vertical", "split": "true"})
     for part, size in ((top, "600"), (low, "400")):
         ElementTree.SubElement(whole, "item", {"splitSize": size}).append(part)
@@ -67,8 +75,10 @@ def show(
     shown: Sequence[Shown],
     *,
     at_ras: np.ndarray | None = None,
+    span_mm: float | None = None,
     chart: vtkMRMLPlotChartNode | None = None,
     table: vtkMRMLTableNode | None = None,
+    surfaces: vtkMRMLSegmentationNode | None = None,
 ) -> None:
     """Lay out the views, link them, and give each its image; nothing happens where there are no views.
 
@@ -77,21 +87,30 @@ def show(
         number: of the module's layouts, from 0.
         shown: from left to right.
         at_ras: point of the patient (mm) to centre the slices on, or None for the middle of the first image.
+        span_mm: least width and height that the slice views show, or None for the whole first image.
         chart: to plot below.
         table: to list below.
+        surfaces: segments to show in 3-D below.
     """
     manager = slicer.app.layoutManager()
     if manager is None:
         return
-    _arrange(manager, FIRST_ID + number, layout_xml(group, [s.label for s in shown], numbers=chart is not None))
+    labels = [one.label for one in shown]
+    xml = layout_xml(group, number, labels, numbers=chart is not None, surfaces=surfaces is not None)
+    _arrange(manager, FIRST_ID + number, xml)
+    slicer.app.processEvents()  # the views must have their size before the images are fitted into them
     for index, one in enumerate(shown):
         _fill(manager.sliceWidget(view_name(group, index)).sliceLogic(), one)
     for index in range(len(shown)):
         logic = manager.sliceWidget(view_name(group, index)).sliceLogic()
         logic.FitSliceToBackground()
+        if span_mm is not None:
+            _zoom(logic.GetSliceNode(), span_mm)
         if at_ras is not None:
             logic.GetSliceNode().JumpSliceByCentering(*(float(x) for x in at_ras))
     _show_numbers(group, chart, table)
+    if surfaces is not None:
+        _show_surfaces(manager, f"Manabi{group}3D", surfaces)
 
 
 def set_layer(group: str, index: int, shown: Shown) -> None:
@@ -115,9 +134,17 @@ def _fill(logic: slicer.vtkMRMLSliceLogic, shown: Shown) -> None:
     composite = logic.GetSliceCompositeNode()
     composite.SetLinkedControl(True)
     composite.SetHotLinkedControl(True)
+    composite.SetInteractionFlagsModifier(0)  # position and zoom are linked, images are not: each view keeps its own
     composite.SetBackgroundVolumeID(_id(shown.background))
     composite.SetForegroundVolumeID(_id(shown.foreground))
     composite.SetForegroundOpacity(shown.opacity if shown.foreground is not None else 0.0)
+
+
+def _zoom(view: vtkMRMLSliceNode, span_mm: float) -> None:
+    """Show just so much; pixels stay square."""
+    width, height = view.GetDimensions()[:2]
+    mm_per_pixel = span_mm / max(min(width, height), 1)
+    view.SetFieldOfView(width * mm_per_pixel, height * mm_per_pixel, view.GetFieldOfView()[2])
 
 
 def _show_numbers(group: str, chart: vtkMRMLNode | None, table: vtkMRMLNode | None) -> None:
@@ -132,6 +159,17 @@ def _show_numbers(group: str, chart: vtkMRMLNode | None, table: vtkMRMLNode | No
             view.SetTableNodeID(table.GetID())
 
 
+def _show_surfaces(manager: slicer.qMRMLLayoutManager, name: str, segmentation: vtkMRMLSegmentationNode) -> None:
+    segmentation.CreateClosedSurfaceRepresentation()
+    widget = manager.threeDWidget(name)
+    if widget is not None:
+        view = widget.threeDView().mrmlViewNode()
+        view.SetBoxVisible(False)  # it encloses all images, and the camera looks at all of it
+        view.SetAxisLabelsVisible(False)
+        widget.threeDView().resetFocalPoint()
+        widget.threeDView().resetCamera()
+
+
 def _row(parts: Sequence[ElementTree.Element]) -> ElementTree.Element:
     row = ElementTree.Element("layout", {"type": "horizontal", "split": "true"})
     for part in parts:
@@ -139,15 +177,22 @@ def _row(parts: Sequence[ElementTree.Element]) -> ElementTree.Element:
     return row
 
 
-def _slice_view(group: str, index: int, label: str) -> ElementTree.Element:
-    view = ElementTree.Element("view", {"class": "vtkMRMLSliceNode", "singletontag": view_name(group, index)})
+def _slice_view(group: str, number: int, index: int, label: str) -> ElementTree.Element:
+    """The label is set each time, as it may change; the orientation only at first, as the user may have changed it."""
     properties = {
-        "orientation": "Axial",
         "viewlabel": label,
         "viewcolor": VIEW_COLORS[index % len(VIEW_COLORS)],
+        "viewgroup": str(FIRST_ID + number),
     }
+    view = _view("vtkMRMLSliceNode", view_name(group, index), properties)
+    ElementTree.SubElement(view, "property", {"name": "orientation", "action": "default"}).text = "Axial"
+    return view
+
+
+def _view(kind: str, tag: str, properties: Mapping[str, str]) -> ElementTree.Element:
+    view = ElementTree.Element("view", {"class": kind, "singletontag": tag})
     for name, value in properties.items():
-        ElementTree.SubElement(view, "property", {"name": name, "action": "default"}).text = value
+        ElementTree.SubElement(view, "property", {"name": name}).text = value
     return view
 
 

@@ -57,7 +57,7 @@ class Preflight:
 
     def _onRemedy(self) -> None:
         try:
-            reinstall_torch_for_the_graphics_card()
-            self._run_panel.setStatus(_("Restart Slicer to use the graphics card."))
+            if reinstall_torch_for_the_graphics_card():
+                self._run_panel.setStatus(_("Restart Slicer to use the graphics card."))
         except ManabiError as error:
             self._run_panel.messages.showError(str(error))

@@ -61,7 +61,7 @@ def worker_environment(extra: Mapping[str, str]) -> dict[str, str]:
     """
     from slicer.util import startupEnvironment
 
-    kept = {key: value for key, value in extra.items() if os.environ.get(key) != value}
+    kept = {key: value for key, value in extra.items() if os.environ.get(key) != value or key.startswith("MANABI_")}
     merged = {**startupEnvironment(), **kept}
     paths = [str(PACKAGES), *filter(None, merged.get("PYTHONPATH", "").split(os.pathsep))]
     return {**merged, "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths)), "PYTHONUTF8": "1"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -43,12 +43,20 @@ class Progress:
         text: what it does.
         elapsed_s: since it was started.
         remaining_s: what it still needs, as far as can be told, or None.
+        said: every text so far, in order; those that count ("Slice 3 of 64") once.
     """
 
     fraction: float = 0.0
     text: str = ""
     elapsed_s: float = 0.0
     remaining_s: float | None = None
+    said: list[str] = field(default_factory=list)
+
+    def say(self, text: str) -> None:
+        """It does something else now."""
+        self.text = text
+        if not self.said or _without_numbers(self.said[-1]) != _without_numbers(text):
+            self.said.append(text)
 
 
 class Run:
@@ -116,7 +124,7 @@ class Run:
     def _onProgress(self, fraction: float, text: str) -> None:
         if self.state == State.RUNNING:
             self.progress.fraction = fraction
-            self.progress.text = text or self.progress.text
+            self.progress.say(text or self.progress.text)
 
     def _note_times(self) -> None:
         elapsed = self._clock() - self._started
@@ -131,6 +139,10 @@ class Run:
         if by_progress is None or by_history is None:
             return by_history if by_progress is None else by_progress
         return fraction * by_progress + (1 - fraction) * by_history
+
+
+def _without_numbers(text: str) -> str:
+    return "".join(character for character in text if not character.isdigit())
 
 
 def clock_text(seconds: float) -> str:

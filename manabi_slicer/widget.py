@@ -235,7 +235,7 @@ class ManabiWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             return
         self._dropResult = False
         self.runPanel.setRunning()
-        self.logPanel.add(_("Started"))
+        self.logPanel.start(_("Started"))
         self.timer.start()
 
     def onTimer(self) -> None:

@@ -14,7 +14,7 @@ from SPECTDenoiseLib.parameters import Layer
 
 if TYPE_CHECKING:
     import numpy as np
-    from slicer import vtkMRMLNode, vtkMRMLScalarVolumeNode
+    from slicer import vtkMRMLNode, vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
 
 GROUP = "SPECT"
 NUMBER = 0
@@ -23,7 +23,8 @@ SATURATED = 99.5
 """Percentile of what is in the head at which the colours of difference and uncertainty saturate (our choice)."""
 HEAD = 0.1
 """Fraction of the highest denoised value above which a voxel counts as in the head, for windowing (our choice)."""
-STRIATUM = "striatum"
+MARGIN = 1.25
+"""The slice views show the head and so much more (our choice)."""
 
 
 def show(
@@ -47,10 +48,13 @@ def show(
         views.append(layout.Shown(_("25 minutes"), referenceNode))
     last = outputs.get(layer.value) or outputs.get(Layer.DIFFERENCE.value)
     if last is not None:
-        views.append(layout.Shown(short_label(layer), last))
+        views.append(layout.Shown(layer.label(), last))
+    regions = outputs.get("labelmaps/regions")
+    if regions is not None:
+        outline_only(regions)
     layout.show(
-        GROUP, NUMBER, views, at_ras=striatum_ras(outputs), chart=outputs.get("plots/binding_ratios"),
-        table=outputs.get("tables/changes"),
+        GROUP, NUMBER, views, at_ras=striatum_ras(outputs), span_mm=head_mm(after),
+        chart=outputs.get("plots/binding_ratios"), table=outputs.get("tables/changes"), surfaces=regions,
     )  # fmt: skip
 
 
@@ -58,12 +62,7 @@ def set_layer(outputs: Mapping[str, vtkMRMLNode], layer: Layer, has_reference: b
     """Show another layer in the right-hand view; nothing happens where the result lacks it."""
     node = outputs.get(layer.value)
     if node is not None:
-        layout.set_layer(GROUP, 3 if has_reference else 2, layout.Shown(short_label(layer), node))
-
-
-def short_label(layer: Layer) -> str:
-    """What is drawn into the view."""
-    return {Layer.DIFFERENCE: _("Difference"), Layer.UNCERTAINTY: _("Uncertainty")}[layer]
+        layout.set_layer(GROUP, 3 if has_reference else 2, layout.Shown(layer.label(), node))
 
 
 def set_windows(
@@ -92,6 +91,27 @@ def set_windows(
         show_with(difference, "change", -limit, limit)
     if uncertainty is not None:
         show_with(uncertainty, "spread", 0.0, _high(slicer.util.arrayFromVolume(uncertainty), head, top))
+
+
+def outline_only(segmentation: vtkMRMLSegmentationNode) -> None:
+    """Show where the regions are without covering what is in them."""
+    display = segmentation.GetDisplayNode()
+    if display is not None:
+        display.SetOpacity2DFill(0.0)
+        display.SetVisibility2DFill(False)
+
+
+def head_mm(volume: vtkMRMLScalarVolumeNode) -> float | None:
+    """The head's largest extent in a denoised scan with a margin, mm; None where nothing is in it."""
+    import numpy as np
+
+    values = slicer.util.arrayFromVolume(volume)
+    found = np.nonzero(values > HEAD * float(values.max()))
+    if not found[0].size:
+        return None
+    spacing = np.array(volume.GetSpacing())[::-1]
+    extent = [(axis.max() - axis.min() + 1) * mm for axis, mm in zip(found, spacing, strict=True)]
+    return MARGIN * float(max(extent))
 
 
 def striatum_ras(outputs: Mapping[str, vtkMRMLNode]) -> np.ndarray | None:

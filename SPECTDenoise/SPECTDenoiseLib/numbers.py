@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING, Any
 import qt
 from slicer.i18n import tr as _
 
+from manabi_slicer.icons import is_dark
+
 if TYPE_CHECKING:
     from slicer import vtkMRMLNode, vtkMRMLTableNode
 
-ALERT_INK = "#b3261e"
+ALERT_INK, ALERT_INK_DARK = "#b3261e", "#ff8a80"
+"""Of a change beyond the alert's limit, in light and in dark styles."""
+ROW_PX, HEADER_PX = 24, 22
 
 
 def column(node: vtkMRMLTableNode, name: str) -> list[str]:
@@ -30,10 +34,12 @@ def fill_changes(table: Any, node: vtkMRMLTableNode | None, alert_z: float) -> N
     """
     titles = (_("Region"), _("Before"), _("After"), _("Change"), _("Standard errors"))
     rows = [] if node is None else list(_rows(node))
+    ink = ALERT_INK_DARK if is_dark() else ALERT_INK
     table.visible = bool(rows)
     table.setColumnCount(len(titles))
     table.setHorizontalHeaderLabels(list(titles))
     table.verticalHeader().setVisible(False)
+    table.verticalHeader().setDefaultSectionSize(ROW_PX)
     table.setRowCount(len(rows))
     for r, (cells, z) in enumerate(rows):
         for c, text in enumerate(cells):
@@ -41,12 +47,12 @@ def fill_changes(table: Any, node: vtkMRMLTableNode | None, alert_z: float) -> N
             if c:
                 item.setTextAlignment(qt.Qt.AlignRight | qt.Qt.AlignVCenter)
             if abs(z) > alert_z:
-                item.setForeground(qt.QBrush(qt.QColor(ALERT_INK)))
+                item.setForeground(qt.QBrush(qt.QColor(ink)))
             table.setItem(r, c, item)
     table.resizeColumnsToContents()
     table.horizontalHeader().setStretchLastSection(True)
     if rows:
-        table.setFixedHeight(table.rowHeight(0) * (len(rows) + 1) + 6)
+        table.setFixedHeight(ROW_PX * len(rows) + HEADER_PX)
 
 
 def grades_text(outputs: Mapping[str, vtkMRMLNode]) -> str:
@@ -70,6 +76,16 @@ def grades_text(outputs: Mapping[str, vtkMRMLNode]) -> str:
             line += _("; before denoising grade {grade}").format(grade=before[0])
         lines.append(line)
     return "\n".join(lines)
+
+
+def likeness_text(outputs: Mapping[str, vtkMRMLNode]) -> str:
+    """How like the 25-minute scan the images before and after are; empty where there is none."""
+    node = outputs.get("tables/comparison")
+    if node is None:
+        return ""
+    scores = dict(zip(column(node, "image"), column(node, "ssim"), strict=True))
+    before, after = (_text(scores.get(name, ""), "{:.3f}") for name in ("input", "denoised"))
+    return _("Likeness to 25 minutes (SSIM): {before} before, {after} after").format(before=before, after=after)
 
 
 def _rows(node: vtkMRMLTableNode) -> list[tuple[tuple[str, ...], float]]:

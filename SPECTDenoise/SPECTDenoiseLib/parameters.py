@@ -49,10 +49,7 @@ class Layer(Enum):
 
     def label(self) -> str:
         """As the user reads it."""
-        return {
-            Layer.DIFFERENCE: _("Difference (denoised minus input)"),
-            Layer.UNCERTAINTY: _("Uncertainty (standard deviation)"),
-        }[self]
+        return {Layer.DIFFERENCE: _("Difference"), Layer.UNCERTAINTY: _("Uncertainty")}[self]
 
 
 @parameterNodeWrapper

@@ -26,15 +26,25 @@ def install_torch() -> None:
         )
 
 
-def reinstall_torch_for_the_graphics_card() -> None:
-    """Replace a torch that cannot use the graphics card; takes effect after a restart of Slicer.
+def reinstall_torch_for_the_graphics_card() -> bool:
+    """Replace a torch that cannot use the graphics card, after asking; takes effect after a restart of Slicer.
+
+    Returns:
+        Whether it was done.
 
     Raises:
         DependencyError: when the PyTorch extension is not there.
     """
+    question = _(
+        "PyTorch is removed, and its build for your graphics card (about 2.5 GB) is downloaded and installed. Other "
+        "extensions that use PyTorch get the same one. Slicer has to be restarted afterwards.\n\nDo it now?"
+    )
+    if not interaction.confirm(question):
+        return False
     logic = torch_logic()
     logic.uninstallTorch()
-    logic.installTorch(askConfirmation=True, torchVersionRequirement=needs.TORCH.removeprefix("torch"))
+    logic.installTorch(askConfirmation=False, torchVersionRequirement=needs.TORCH.removeprefix("torch"))
+    return True
 
 
 def require_radiomics() -> None:

@@ -17,15 +17,20 @@ class LogPanel:
 
     def __init__(self, ui: Any) -> None:
         self._ui = ui
-        self._last = ""
+        self._said = 0
 
     def add(self, text: str) -> None:
         """One more line, as it is now."""
         now = datetime.datetime.now().strftime("%H:%M:%S")
         self._ui.logText.appendPlainText(f"{now}  {text}")
 
+    def start(self, text: str) -> None:
+        """A run begins."""
+        self._said = 0
+        self.add(text)
+
     def progress(self, progress: Progress) -> None:
-        """A line whenever the run says that it does something else."""
-        if progress.text != self._last:
-            self._last = progress.text
-            self.add(progress.text)
+        """A line for each thing that the run said it does."""
+        for text in progress.said[self._said :]:
+            self.add(text)
+        self._said = len(progress.said)

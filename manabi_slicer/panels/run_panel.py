@@ -7,6 +7,7 @@ from typing import Any
 
 from slicer.i18n import tr as _
 
+from manabi_slicer.icons import icon
 from manabi_slicer.panels.loading import load
 from manabi_slicer.panels.messages import Messages
 from manabi_slicer.run import Progress, clock_text
@@ -27,6 +28,7 @@ class RunPanel:
         self._on_apply = on_apply
         self._running = False
         self._ready = (False, "")
+        self.ui.applyButton.icon = icon("apply")
         self.ui.applyButton.connect("clicked(bool)", self._onClicked)
 
     def setReady(self, ready: bool, reason: str) -> None:
@@ -41,8 +43,11 @@ class RunPanel:
         self._running = True
         self.messages.clear()
         self.ui.applyButton.text = _("Cancel")
+        self.ui.applyButton.icon = icon("cancel")
         self.ui.applyButton.toolTip = _("Stop; nothing of this run is kept")
         self.ui.applyButton.enabled = True
+        self.ui.undoButton.enabled = False
+        self.ui.exportButton.enabled = False
         self.ui.progressBar.value = 0
         self.ui.progressBar.visible = True
 
@@ -55,6 +60,7 @@ class RunPanel:
         """The run is over, whichever way."""
         self._running = False
         self.ui.applyButton.text = _("Apply")
+        self.ui.applyButton.icon = icon("apply")
         self.ui.progressBar.visible = False
         self.setStatus(text)
         self.setReady(*self._ready)

@@ -1,0 +1,242 @@
+"""SPECTDenoise as Slicer loads it: self-test, sample data, import cost, export, models, and one whole run."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from panel_methods import REGISTERED
+from panel_user import User, add_scan, use_methods
+
+ROOT = Path(__file__).resolve().parents[2]
+IMPORT_MS = 50.0
+"""What opening a module may add to Slicer's own start."""
+COST = """
+import sys, time
+sys.path.insert(0, {testing!r})
+import slicer_standin
+slicer_standin.boot()
+import logging, subprocess, queue, html, json, tempfile, threading, dataclasses, uuid, hashlib  # Slicer's own
+import pydoc, unittest, shutil, importlib.metadata, xml.etree.ElementTree
+before = set(sys.modules)
+start = time.perf_counter()
+sys.path.insert(0, {folder!r})
+import SPECTDenoise
+taken = time.perf_counter() - start
+print(1000 * taken, *sorted({{name.partition(".")[0] for name in set(sys.modules) - before}}))
+"""
+
+
+@pytest.fixture
+def user(slicer_app, monkeypatch):
+    use_methods(monkeypatch, REGISTERED)
+    return User(slicer_app, "quick-spect")
+
+
+# --- as Slicer loads it -------------------------------------------------------------------------------------------
+
+
+def test_the_module_s_own_test_passes(slicer_app):
+    slicer_app.run_module_test("SPECTDenoise")
+
+
+def test_importing_the_module_costs_little_and_loads_nothing_heavy():
+    code = COST.format(testing=str(ROOT / "Testing"), folder=str(ROOT / "SPECTDenoise"))
+    costs, loaded = [], set()
+    for _ in range(4):
+        out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+        first, *names = out.stdout.split()
+        costs.append(float(first))
+        loaded |= set(names)
+    assert min(costs) < IMPORT_MS, costs
+    assert {"SPECTDenoise", "manabi", "manabi_slicer"} <= loaded
+    heavy = {"torch", "monai", "scipy", "SimpleITK", "matplotlib", "pydicom", "skimage", "pandas", "psutil", "typer"}
+    assert not loaded & heavy
+
+
+def test_a_whole_run_from_the_panel_leaves_torch_out_of_slicer():
+    code = f"""
+import sys
+sys.path[:0] = [{str(ROOT / "Testing")!r}, {str(ROOT / "Testing" / "SPECTDenoise")!r}]
+import slicer_standin
+slicer_standin.boot()
+from panel_user import User, add_scan
+user = User(slicer_standin)
+user.choose(add_scan())
+user.ui.denoiserComboBox.currentIndex = 1
+user.apply(120)
+assert "volumes/denoised" in user.outputs(), user.boxes()
+assert "torch" not in sys.modules and "monai" not in sys.modules, "torch"
+assert not slicer_standin.problems(), slicer_standin.problems()
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=200)
+
+
+def test_the_sample_patient_is_listed_when_slicer_has_started_and_loads_with_a_click(slicer_app):
+    import slicer
+
+    slicer_app.module("SPECTDenoise")
+    slicer_app.start_up()
+    slicer_app.click_sample("DaTSPECT5min")
+    nodes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
+    assert {node.GetAttribute("Manabi.modality") for node in nodes} == {"NM"}
+    names = {node.GetName() for node in nodes}
+    assert names == {"DaTSPECT 5 min (simulated)", "DaTSPECT 25 min (simulated)"}
+
+
+# --- one whole run: sample, Apply, result; the numbers are those of the command line ------------------------------
+
+
+def test_three_clicks_from_an_empty_slicer_give_the_numbers_of_the_command_line(slicer_app, tmp_path):
+    import slicer
+
+    from manabi.cli.outcome import main
+    from manabi.io import read_volume
+
+    user = User(slicer_app)
+    user.ui.sampleButton.click()
+    outputs = user.apply(200)
+    assert user.boxes().keys() <= {"warning", "alert"}
+    cached = next(Path(str(slicer.app.cachePath)).rglob("spect_5min.nii.gz"))
+    assert main(["run", "spect", str(cached), f"full_time={cached.parent / 'spect_25min.nii.gz'}", "--output",
+                 str(tmp_path / "cli"), "--set", "alert_z=2.5"]) == 0  # fmt: skip
+    expected = read_volume(tmp_path / "cli" / "denoised.nii.gz")
+    np.testing.assert_array_equal(slicer.util.arrayFromVolume(outputs["volumes/denoised"]), expected.array)
+    numbers = json.loads((tmp_path / "cli" / "measurements.json").read_text(encoding="utf-8"))
+    shown = user.widget.logic.resultOf(user.ui.inputSelector.currentNode()).measurements
+    assert {name: shown[name] for name in numbers} == numbers
+    files = user.widget.logic.export(
+        {"spect": user.ui.inputSelector.currentNode(), "full_time": user.ui.referenceSelector.currentNode()},
+        tmp_path / "exported",
+    )  # fmt: skip
+    assert "before_after.png" in [path.name for path in files["figures"]]
+    again = user.widget.logic.process(
+        user.ui.inputSelector.currentNode(), referenceVolume=user.ui.referenceSelector.currentNode()
+    )
+    np.testing.assert_array_equal(slicer.util.arrayFromVolume(again["volumes/denoised"]), expected.array)
+
+
+# --- export and models --------------------------------------------------------------------------------------------
+
+
+def menu_action(user, text):
+    return next(action for action in user.run_ui.exportButton.menu().actions() if text in action.text)
+
+
+def test_export_writes_a_new_folder_with_images_tables_and_report(user, tmp_path):
+    user.app.open_main_window()
+    user.choose(add_scan("Doe^Jane"))
+    user.apply()
+    for folder in ("manabi-quick-spect", "manabi-quick-spect-2"):
+        user.app.answer(str(tmp_path))
+        menu_action(user, "NRRD").trigger()
+        assert user.boxes().keys() <= {"warning"}
+        names = {path.name for path in (tmp_path / folder).rglob("*")}
+        assert {"denoised.nrrd", "regions.seg.nrrd", "changes.csv", "result.json"} <= names
+        assert not any("Doe" in path.read_text("latin-1") for path in (tmp_path / folder).rglob("*") if path.is_file())
+    assert "manabi-quick-spect-2" in user.status
+
+
+def test_export_writes_dicom(user, tmp_path):
+    import pydicom
+
+    user.app.open_main_window()
+    user.choose(add_scan())
+    user.apply()
+    user.app.answer(str(tmp_path))
+    menu_action(user, "DICOM").trigger()
+    found = [pydicom.dcmread(path) for path in tmp_path.rglob("denoised/*") if path.is_file()]
+    assert {data.Modality for data in found} == {"NM"}
+
+
+def test_cancelling_the_export_writes_nothing(user, tmp_path):
+    user.app.open_main_window()
+    user.choose(add_scan())
+    user.apply()
+    user.app.answer("")
+    menu_action(user, "NRRD").trigger()
+    assert list(tmp_path.rglob("result.json")) == []
+
+
+@pytest.fixture
+def packed(spect_stand_in, tmp_path):
+    """A model of the user's own, as a zip in a folder with an awkward name."""
+    from manabi.store import write_bundle  # noqa: F401
+
+    folder = tmp_path / "Modelle & Bündel 模型"
+    folder.mkdir()
+    path = folder / "mein modell.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        root = Path(spect_stand_in.folder)
+        for file in root.rglob("*"):
+            if file.is_file():
+                text = file.read_bytes()
+                if file.name == "metadata.json":
+                    text = text.replace(b'"spect-default"', b'"my-spect"')
+                archive.writestr(f"my-spect/{file.relative_to(root).as_posix()}", text)
+    return path
+
+
+def names_in_chooser(user):
+    box = user.run_ui.modelComboBox
+    return [box.itemText(n) for n in range(box.count)]
+
+
+def test_a_model_is_installed_from_a_file_chosen_and_removed(user, packed):
+    user.app.open_main_window()
+    panel = user.widget.modelsPanel
+    more = panel._manager
+    assert not any("my-spect" in name for name in names_in_chooser(user))
+    user.app.answer(str(packed))
+    more.modelsInstallButton.click()
+    user.app.wait_until(lambda: more.modelsInstallButton.enabled, 60)
+    assert any("my-spect" in name for name in names_in_chooser(user)), more.modelsStatusLabel.text
+    user.run_ui.modelComboBox.currentIndex = next(n for n, x in enumerate(names_in_chooser(user)) if "my-spect" in x)
+    assert user.widget._parameterNode.model == "my-spect"
+    row = next(r for r in range(more.modelsTable.rowCount) if more.modelsTable.item(r, 0).text() == "my-spect")
+    more.modelsTable.selectRow(row)
+    assert "my-spect" in more.modelsDetailsLabel.text
+    user.app.answer(True)
+    more.modelsRemoveButton.click()
+    assert not any("my-spect" in name for name in names_in_chooser(user))
+    assert user.widget._parameterNode.model != "my-spect"
+
+
+def test_a_model_that_was_altered_is_refused_with_a_reason(user, packed, tmp_path):
+    altered = tmp_path / "altered.zip"
+    with zipfile.ZipFile(packed) as source, zipfile.ZipFile(altered, "w") as target:
+        for name in source.namelist():
+            content = bytearray(source.read(name))
+            if name.endswith("model.pt"):
+                content[len(content) // 2] ^= 1
+            target.writestr(name, bytes(content))
+    more = user.widget.modelsPanel._manager
+    user.widget.modelsPanel.install(str(altered))
+    user.app.wait_until(lambda: more.modelsInstallButton.enabled, 60)
+    assert "SHA-256" in more.modelsStatusLabel.text
+    assert not any("my-spect" in name for name in names_in_chooser(user))
+
+
+def test_a_file_that_is_no_model_is_refused_with_a_reason(user, tmp_path):
+    user.app.open_main_window()
+    path = tmp_path / "bad.zip"
+    path.write_bytes(b"not a zip")
+    more = user.widget.modelsPanel._manager
+    user.app.answer(str(path))
+    more.modelsInstallButton.click()
+    user.app.wait_until(lambda: more.modelsInstallButton.enabled, 60)
+    assert "bad.zip" in more.modelsStatusLabel.text or "zip" in more.modelsStatusLabel.text
+
+
+def test_models_that_came_with_manabi_cannot_be_removed_and_their_folder_opens(user):
+    more = user.widget.modelsPanel._manager
+    more.modelsTable.selectRow(0)
+    assert "spect-default" in more.modelsDetailsLabel.text
+    assert not more.modelsRemoveButton.enabled
+    more.modelsFolderButton.click()
+    assert len(user.app.recorder.opened) == 1

@@ -1,0 +1,137 @@
+"""The views of a result: side by side, linked, in common windows and in the readers' colours."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from panel_methods import REGISTERED
+from panel_user import User, add_scan, use_methods
+
+
+@pytest.fixture
+def shown(slicer_app, monkeypatch):
+    """A user who has applied with a 25-minute scan, and the stand-in's layout manager."""
+    import slicer
+    from slicer_standin import views
+
+    if views.why_not():
+        pytest.skip(views.why_not())
+    use_methods(monkeypatch, REGISTERED)
+    manager = views.install(slicer.app, (1200, 800))
+    user = User(slicer_app, "quick-spect")
+    user.choose(add_scan())
+    user.ui.referenceSelector.setCurrentNode(add_scan("Full", seed=1))
+    user.apply()
+    yield user, manager
+    manager.close()
+
+
+def slice_of(manager, index):
+    return manager.sliceWidget(f"ManabiSPECT{index + 1}")
+
+
+def backgrounds(manager, count=4):
+    return [slice_of(manager, n).mrmlSliceCompositeNode().GetBackgroundVolumeID() for n in range(count)]
+
+
+def test_before_after_full_time_and_difference_stand_side_by_side(shown):
+    user, manager = shown
+    outputs = user.outputs()
+    scan, full = user.ui.inputSelector.currentNode(), user.ui.referenceSelector.currentNode()
+    wanted = [scan, outputs["volumes/denoised"], full, outputs["volumes/difference"]]
+    assert backgrounds(manager) == [node.GetID() for node in wanted]
+    assert manager.plotViewCount == 1
+    assert manager.tableViewCount == 1
+    assert manager.threeDWidget("ManabiSPECT3D") is not None
+
+
+def test_the_views_scroll_together_and_leave_slicer_s_own_views_alone(shown):
+    import slicer
+
+    user, manager = shown
+    nodes = [slice_of(manager, n).mrmlSliceNode() for n in range(4)]
+    red = slicer.mrmlScene.GetNodeByID("vtkMRMLSliceNodeRed")
+    before = None if red is None else red.GetSliceOffset()
+    slice_of(manager, 0).sliceController().setSliceOffsetValue(nodes[0].GetSliceOffset() + 6.0)
+    assert len({round(node.GetSliceOffset(), 6) for node in nodes}) == 1
+    assert len(set(backgrounds(manager))) == 4
+    assert red is None or red.GetSliceOffset() == before
+
+
+def test_the_views_are_centred_on_the_striatum_and_hold_the_head(shown):
+    user, manager = shown
+    regions = user.outputs()["labelmaps/regions"]
+    ids = regions.GetSegmentation().GetSegmentIDs()[:4]
+    centre = np.mean([regions.GetSegmentCenterRAS(i) for i in ids], axis=0)
+    node = slice_of(manager, 1).mrmlSliceNode()
+    middle = [node.GetSliceToRAS().GetElement(row, 3) for row in range(3)]
+    np.testing.assert_allclose(middle, centre, atol=0.01)
+    width, height = node.GetDimensions()[:2]
+    across, along = node.GetFieldOfView()[:2]
+    assert across / width == pytest.approx(along / height)
+
+
+def test_before_and_after_share_one_window_in_cool_and_full_time_is_scaled_to_its_counts(shown):
+    user, _ = shown
+    outputs = user.outputs()
+    scan, full = user.ui.inputSelector.currentNode(), user.ui.referenceSelector.currentNode()
+    displays = [node.GetDisplayNode() for node in (scan, outputs["volumes/denoised"], full)]
+    tops = [display.GetWindowLevelMax() for display in displays]
+    assert [display.GetColorNode().GetName() for display in displays] == ["Manabi Cool"] * 3
+    assert tops[0] == tops[1]
+    import slicer
+
+    ratio = slicer.util.arrayFromVolume(full).sum() / slicer.util.arrayFromVolume(scan).sum()
+    assert tops[2] / tops[0] == pytest.approx(ratio)
+    change = outputs["volumes/difference"].GetDisplayNode()
+    assert change.GetWindowLevelMin() == -change.GetWindowLevelMax()
+
+
+def test_the_cool_table_has_the_corners_of_imagej_s(shown):
+    import slicer
+
+    table = slicer.mrmlScene.GetSingletonNode("ManabiCool", "vtkMRMLColorTableNode")
+    color = [0.0] * 4
+    found = []
+    for index in (0, 64, 128, 191, 255):
+        table.GetColor(index, color)
+        found.append([round(255 * c) for c in color[:3]])
+    wanted = [[0, 0, 0], [0, 128, 128], [128, 0, 255], [255, 128, 0], [255, 255, 255]]
+    np.testing.assert_allclose(found, wanted, atol=3)
+
+
+def test_the_right_hand_view_changes_to_the_uncertainty(shown):
+    user, manager = shown
+    first = backgrounds(manager)
+    user.ui.layerComboBox.currentIndex = 1
+    assert backgrounds(manager)[:3] == first[:3]
+    assert backgrounds(manager)[3] == user.outputs()["volumes/uncertainty"].GetID()
+    user.run_ui.showButton.click()
+    assert backgrounds(manager)[3] == user.outputs()["volumes/uncertainty"].GetID()
+
+
+def test_the_plot_and_the_table_show_the_result(shown):
+    import slicer
+
+    user, _ = shown
+    outputs = user.outputs()
+    plot = slicer.mrmlScene.GetSingletonNode("ManabiSPECTPlot", "vtkMRMLPlotViewNode")
+    table = slicer.mrmlScene.GetSingletonNode("ManabiSPECTTable", "vtkMRMLTableViewNode")
+    assert plot.GetPlotChartNodeID() == outputs["plots/binding_ratios"].GetID()
+    assert table.GetTableNodeID() == outputs["tables/changes"].GetID()
+
+
+def test_the_regions_lie_on_the_image_in_what_is_drawn(shown):
+    """The outline that is drawn over the scan encloses the voxels of the segments, in pixels of the view."""
+    user, manager = shown
+    regions = user.outputs()["labelmaps/regions"]
+    centre = regions.GetSegmentCenterRAS(regions.GetSegmentation().GetSegmentIDs()[0])
+    node = slice_of(manager, 0).mrmlSliceNode()
+    node.JumpSliceByCentering(*centre)
+    drawn = manager.slice_pixels("ManabiSPECT1", (500, 500)).astype(int)
+    regions.GetDisplayNode().SetVisibility(False)
+    plain = manager.slice_pixels("ManabiSPECT1", (500, 500)).astype(int)
+    rows, columns = np.nonzero(np.abs(drawn - plain).sum(-1) > 60)
+    assert len(rows) > 20
+    near = np.hypot(rows - 250, columns - 250) < 120
+    assert near.any()

@@ -1,0 +1,67 @@
+"""Taking back what the last result did to the scene."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import slicer
+
+if TYPE_CHECKING:
+    from manabi_slicer.bridge.transaction import Transaction
+
+
+class _Memory:
+    """The last transaction, until its scene is closed."""
+
+    def __init__(self) -> None:
+        self.last: Transaction | None = None
+        self._observed: tuple[Any, int] | None = None
+
+    def keep(self, transaction: Transaction) -> None:
+        self.forget()
+        scene = transaction.scene
+        self.last = transaction
+        self._observed = (scene, scene.AddObserver(scene.StartCloseEvent, self._on_close))
+
+    def forget(self) -> None:
+        if self._observed is not None:
+            scene, tag = self._observed
+            scene.RemoveObserver(tag)
+        self.last = self._observed = None
+
+    def _on_close(self, caller: Any, event: str) -> None:
+        self.forget()
+
+
+_memory = _Memory()
+
+
+def remember(transaction: Transaction) -> None:
+    """Let :func:`undo` take this back, and no longer what was before."""
+    _memory.keep(transaction)
+
+
+def can_undo() -> bool:
+    """Whether there is a result to take back in the present scene."""
+    return _memory.last is not None and _memory.last.scene is slicer.mrmlScene
+
+
+def undo() -> bool:
+    """Put the scene back as it was before the last result; it can be done once.
+
+    Nodes that were updated get their former voxels, segments, cells, display and name again, those that were added
+    are removed, and those that were removed come back.
+
+    Returns:
+        Whether there was something to take back.
+    """
+    from manabi_slicer.bridge.transaction import batch
+
+    if not can_undo():
+        return False
+    transaction = _memory.last
+    _memory.forget()
+    if transaction is not None:
+        with batch(transaction.scene):
+            transaction.roll_back()
+    return True
