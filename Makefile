@@ -49,6 +49,7 @@ docs: $(READY)-docs
 
 images: $(READY)
 	$(PY) Testing/tools/make_images.py
+	$(PY) Testing/tools/make_slicer_images.py
 
 clean:
 	rm -rf $(VENV) build dist site demo *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -26,9 +26,13 @@ PREAMBLE = f"""
 set -euo pipefail
 manabi() {{ {shlex.quote(sys.executable)} -m manabi "$@"; }}
 python() {{ {shlex.quote(sys.executable)} "$@"; }}
+Slicer() {{ PYTHONPATH={shlex.quote(str(ROOT / "Testing"))} QT_QPA_PLATFORM=offscreen \
+  {shlex.quote(sys.executable)} -m slicer_standin.command_line \
+  "${{@/#manabi_slicer\\//{str(ROOT)}/manabi_slicer/}}"; }}
 make() {{ command make --dry-run --no-print-directory -C {shlex.quote(str(ROOT))} "$@" > /dev/null; }}
 """
-"""``make`` would build an environment: what its targets call is tested, here only that they exist."""
+"""``make`` would build an environment: what its targets call is tested, here only that they exist. ``Slicer`` is the
+stand-in for it, and scripts are those of the source."""
 LIMIT_S = 1800
 
 

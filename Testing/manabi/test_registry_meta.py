@@ -18,7 +18,11 @@ from manabi.phantoms.base import Phantom, case_rng
 from manabi.store import BundleStore
 
 ROOT = Path(__file__).resolve().parents[2]
-SOURCES = sorted(path for package in ("manabi", "Training") for path in (ROOT / package).rglob("*.py"))
+MODULES = sorted(path.parent.name for path in ROOT.glob("*/*.py") if path.stem == path.parent.name)
+"""Slicer modules: a folder with a file of its name."""
+SOURCES = sorted(
+    path for package in ("manabi", "Training", "manabi_slicer", *MODULES) for path in (ROOT / package).rglob("*.py")
+)
 TESTS = sorted((ROOT / "Testing").rglob("test_*.py"))
 MAX_BUNDLE_MB = 4.0
 
@@ -62,6 +66,22 @@ def test_a_method_has_its_places(entry):
     assert Training.cli.RECIPES[entry.name].startswith(f"Training.{entry.package}:")
     assert list((ROOT / "Testing" / "manabi" / entry.package).glob("test_*.py"))
     assert list((ROOT / "Testing" / "Training").glob(f"test_{entry.package}_*.py"))
+
+
+@methods
+def test_a_method_has_its_module_in_slicer(entry):
+    """A folder named as users know the method: module, panel, icons; its tests; its tutorial; its pictures."""
+    folder = ROOT / entry.title
+    assert entry.title in MODULES
+    assert f'methodName = "{entry.name}"' in (folder / f"{entry.title}.py").read_text(encoding="utf-8")
+    for name in (f"UI/{entry.title}.ui", f"Icons/{entry.title}.svg", f"Icons/{entry.title}-dark.svg"):
+        assert (folder / "Resources" / name).is_file(), name
+    assert (folder / "CMakeLists.txt").is_file()
+    assert list((ROOT / "Testing" / entry.title).glob("test_*.py"))
+    assert (ROOT / "docs" / "tutorials" / f"{entry.package}.md").is_file()
+    assert f"tutorials/{entry.package}.md" in (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    for picture in ("panel", "result"):
+        assert (ROOT / "docs" / "images" / f"slicer_{entry.package}_{picture}.png").is_file()
 
 
 @methods
@@ -148,6 +168,10 @@ def test_every_public_name_is_documented():
     assert missing == []
 
 
+FAILING = ("raises", "warns", "fail", "expecting", "wait_until", "run_module_test")
+"""Calls that fail a test: pytest's, and those of the stand-in for Slicer."""
+
+
 def asserts(node, helpers):
     """Whether a test can fail by what it says: assert, pytest.raises, numpy's or a helper's assertion, check=True."""
     for inner in ast.walk(node):
@@ -157,7 +181,7 @@ def asserts(node, helpers):
             function = inner.func
             name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
             checked = any(k.arg == "check" and getattr(k.value, "value", None) is True for k in inner.keywords)
-            if checked or name in ("raises", "warns", "fail") or name.startswith("assert") or name in helpers:
+            if checked or name in FAILING or name.startswith("assert") or name in helpers:
                 return True
     return False
 

@@ -1,0 +1,36 @@
+"""The table of what the modules offer in Slicer names tests that exist; our code is held against Slicer's own API."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = (ROOT / "docs" / "slicer.md").read_text(encoding="utf-8")
+ROWS = re.findall(r"^\| ([^|]+) \|.*\| ([^|]+) \| `([^`]+)::(\w+)` \|$", PAGE, re.MULTILINE)
+CHECKER = Path(os.environ.get("MANABI_CHECKS", ROOT.parent / "shared" / "checks")) / "slicer_api_check.py"
+
+
+def test_the_table_has_a_row_for_every_feature():
+    lines = [line for line in PAGE.splitlines() if line.startswith("| ") and "::" in line]
+    assert len(ROWS) == len(lines) > 30
+
+
+@pytest.mark.parametrize(("feature", "state", "file", "test"), ROWS, ids=[row[0] for row in ROWS])
+def test_each_feature_names_a_test_that_exists(feature, state, file, test):
+    tree = ast.parse((ROOT / "Testing" / file).read_text(encoding="utf-8"))
+    assert test in {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+    assert state in ("yes", "written, not yet run")
+
+
+def test_our_code_and_panels_are_held_against_slicer_s_api():
+    if not CHECKER.is_file():
+        pytest.skip(f"{CHECKER.name} is not here (set MANABI_CHECKS to its folder)")
+    ended = subprocess.run([sys.executable, str(CHECKER), str(ROOT)], capture_output=True, text=True, check=False)
+    assert ended.stdout.strip().splitlines()[-1] == "0 findings", ended.stdout
