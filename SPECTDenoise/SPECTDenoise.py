@@ -19,7 +19,7 @@ from SPECTDenoiseLib import display, numbers
 from SPECTDenoiseLib.parameters import Layer, SPECTDenoiseParameterNode
 
 from manabi_slicer import icons, interaction, sample_data
-from manabi_slicer.install import resume_after_restart
+from manabi_slicer.install import missing, resume_after_restart
 from manabi_slicer.logic import ManabiLogic
 from manabi_slicer.request import Request
 from manabi_slicer.widget import ManabiWidget
@@ -106,8 +106,9 @@ class SPECTDenoiseWidget(ManabiWidget):
     def reasonNotToApply(self, parameterNode: Any) -> str:
         """Why Apply cannot be pressed yet."""
         p = parameterNode
-        if p.inputVolume and p.inputVolume in (p.referenceVolume, p.outputVolume):
-            return _("The scan is also chosen as the 25-minute scan or as the output. Choose another volume there.")
+        chosen = [node.GetID() for node in (p.inputVolume, p.referenceVolume, p.outputVolume) if node]
+        if len(set(chosen)) < len(chosen):
+            return _("One volume is chosen twice: scan, 25-minute scan and output must differ. Choose another volume.")
         return ManabiWidget.reasonNotToApply(self, parameterNode)
 
     def showResult(self, outputs: Nodes, inputNode: vtkMRMLNode) -> None:
@@ -125,17 +126,21 @@ class SPECTDenoiseWidget(ManabiWidget):
 
     def onSampleButton(self, checked: bool = False) -> None:
         """Load the simulated patient and choose its scans."""
+        self.ui.sampleButton.enabled = False  # Slicer stays awake meanwhile, and the button could be pressed again
         try:
             five, full = loadSampleData()
         except Exception as error:  # the edge of the panel
             self.tell(error)
             return
-        self._parameterNode.inputVolume = five
-        self._parameterNode.referenceVolume = full
+        finally:
+            self.ui.sampleButton.enabled = True
+        if self._parameterNode is not None:
+            self._parameterNode.inputVolume = five
+            self._parameterNode.referenceVolume = full
 
     def onNormsButton(self, checked: bool = False) -> None:
         """Choose a file with the site's normal values."""
-        if interaction.can_ask():
+        if interaction.can_ask() and self._parameterNode is not None:
             path = qt.QFileDialog.getOpenFileName(
                 slicer.util.mainWindow(), _("Normal values"), "", _("Normal values (*.json)")
             )
@@ -276,6 +281,8 @@ class SPECTDenoiseTest(ScriptedLoadableModuleTest):
         """The result lies on the input, keeps its counts, and is nearer to 25 minutes than the input was."""
         import numpy as np
 
+        if missing():
+            self.skipTest("needs PyTorch and the packages that the first Apply installs")
         five, full = loadSampleData()
         outputs = SPECTDenoiseLogic().process(five, referenceVolume=full, device="cpu")
         denoised = outputs["volumes/denoised"]
@@ -294,6 +301,8 @@ class SPECTDenoiseTest(ScriptedLoadableModuleTest):
 
         from manabi.errors import InvalidInputError
 
+        if missing():
+            self.skipTest("needs PyTorch and the packages that the first Apply installs")
         node = slicer.util.addVolumeFromArray(np.zeros((16, 32, 32), np.float32))
         count = slicer.mrmlScene.GetNumberOfNodes()
         with self.assertRaises(InvalidInputError):

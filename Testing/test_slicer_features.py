@@ -34,3 +34,11 @@ def test_our_code_and_panels_are_held_against_slicer_s_api():
         pytest.skip(f"{CHECKER.name} is not here (set MANABI_CHECKS to its folder)")
     ended = subprocess.run([sys.executable, str(CHECKER), str(ROOT)], capture_output=True, text=True, check=False)
     assert ended.stdout.strip().splitlines()[-1] == "0 findings", ended.stdout
+
+
+def test_enums_are_written_as_pythonqt_has_them():
+    """``qt.Qt.WaitCursor``; the stand-in would take ``qt.Qt.CursorShape.WaitCursor`` as well, and Slicer would not."""
+    files = [p for folder in ("manabi_slicer", "SPECTDenoise") for p in (ROOT / folder).rglob("*.py")]
+    scoped = [p.name for p in files if re.search(r"\bqt\.[A-Z]\w*\.[A-Z]\w*\.[A-Z]", p.read_text(encoding="utf-8"))]
+    assert len(files) > 30
+    assert scoped == []

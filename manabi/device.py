@@ -234,7 +234,7 @@ def _asked(program: str) -> list[str]:
     try:
         done = subprocess.run(
             [program, "--query-gpu=name", "--format=csv,noheader"], capture_output=True, text=True, timeout=5,
-            check=False, creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+            check=False, errors="replace", creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired):
         return []

@@ -17,6 +17,8 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import TextIO
 
+from manabi import places
+
 FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 FILE_ONLY = "manabi_file_only"
 """``extra={FILE_ONLY: True}`` keeps a record off the screen."""
@@ -87,12 +89,7 @@ class _LazyFile(logging.handlers.RotatingFileHandler):
 
 def log_file() -> Path:
     """Where unexpected errors are written: ``logs/manabi.log`` below ``MANABI_HOME`` or the user's log folder."""
-    home = os.environ.get("MANABI_HOME")
-    if home:
-        return Path(home) / "logs" / "manabi.log"
-    import platformdirs
-
-    return Path(platformdirs.user_log_dir("manabi", appauthor=False)) / "manabi.log"
+    return places.log_folder() / "manabi.log"
 
 
 def set_up(level: int = logging.WARNING, to_file: bool = True) -> None:

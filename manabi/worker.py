@@ -6,13 +6,14 @@ Requests:
     ``precision``, ``bundle``, ``memory_limit_mb``;
     ``{"id", "op": "load", "method", "context"}`` imports a method and loads its model ahead of the first run;
     ``{"id", "op": "preflight", "context": {"device"}, "folder"}`` tells device, memory and disk, without any model;
-    ``{"id", "op": "cancel"}`` stops the run or load of that id; ``{"id", "op": "ping"}``; ``{"op": "shutdown"}``.
+    ``{"id", "op": "cancel"}`` stops the run or load of that id, and drops one that waits; ``{"id", "op": "ping"}``;
+    ``{"op": "shutdown"}``.
 
 Replies:
-    ``{"id", "event", ...}`` with the events ``ready`` (once, when requests will be worked on), ``progress``
-    (``fraction``, ``text``), ``heartbeat`` (``elapsed_s``, every 2 s of a run), ``result`` (``result``,
-    ``duration_s``), ``loaded``, ``preflight`` (``preflight``), ``pong`` and ``error`` (``type``, ``message``,
-    ``exit_code``).
+    ``{"id", "event", ...}`` with the events ``ready`` (once, when requests will be worked on), ``started`` (a run or
+    load no longer waits), ``progress`` (``fraction``, ``text``), ``heartbeat`` (``elapsed_s``, every 2 s of a run),
+    ``result`` (``result``, ``duration_s``), ``loaded``, ``preflight`` (``preflight``), ``pong`` and ``error``
+    (``type``, ``message``, ``exit_code``).
 
 Runs are worked on one after another in one thread, while the main thread reads stdin, so that cancel and ping are
 answered during a run; a preflight has a thread of its own and does not wait for runs. Method instances, and with them
@@ -39,7 +40,7 @@ from typing import IO, Any, NoReturn, TextIO
 import manabi
 from manabi import log, registry
 from manabi.context import Context
-from manabi.errors import InvalidInputError
+from manabi.errors import CancelledError, InvalidInputError
 from manabi.failure import Failure
 from manabi.method import Method
 from manabi.preflight import preflight
@@ -89,6 +90,15 @@ class Job:
         self.request = request
         self.cancel = threading.Event()
         self.folder = Path(_text(request, "folder")) if request["op"] == "run" else None
+        self._lock = threading.Lock()
+        self._taken = ""
+
+    def take(self, who: str) -> bool:
+        """Decide once who has the job: the run thread that starts it, or the cancellation that drops it."""
+        with self._lock:
+            first = not self._taken
+            self._taken = self._taken or who
+        return first
 
     def context(self, replies: Replies) -> Context:
         """The context that the request asks for, reporting to the parent."""
@@ -172,8 +182,7 @@ class Worker:
         if op == "ping":
             self._replies.send(request_id, "pong", running=list(self._jobs))
         elif op == "cancel":
-            if request_id in self._jobs:
-                self._jobs[request_id].cancel.set()
+            self._cancel(request_id)
         elif op in ("run", "load"):
             self._enqueue(request)
         elif op == "preflight":
@@ -181,6 +190,16 @@ class Worker:
         elif op != "shutdown":
             raise InvalidInputError(f"Unknown op {op!r}. Known: run, load, preflight, cancel, ping, shutdown.")
         return op == "shutdown"
+
+    def _cancel(self, request_id: Any) -> None:
+        """Stop a run at its next step; one that waits for its turn is dropped, and that is said at once."""
+        job = self._jobs.get(request_id)
+        if job is None:
+            return
+        job.cancel.set()
+        if job.take("cancelled"):
+            self._jobs.pop(job.id, None)
+            self._replies.fail(job.id, CancelledError("Cancelled before it began. Nothing was written."))
 
     def _preflight(self, request: Mapping[str, Any]) -> None:
         """Say what there is to run on."""
@@ -206,7 +225,10 @@ class Worker:
         versions = {} if self._lazy else _import_torch()
         self._replies.send(None, "ready", pid=os.getpid(), manabi=manabi.__version__, **versions)
         while (job := self._queue.get()) is not None:
-            with _Heartbeat(job.id, self._replies):
+            if not job.take("started"):
+                continue
+            self._replies.send(job.id, "started")
+            with Heartbeat(job.id, self._replies):
                 try:
                     job.run(self._method(job.request["method"]), self._replies)
                 except (Exception, SystemExit) as error:  # the process edge: reported, and the next run is served
@@ -221,7 +243,7 @@ class Worker:
         return self._methods[name]
 
 
-class _Heartbeat:
+class Heartbeat:
     """Tells the parent every :data:`HEARTBEAT_S` seconds that the run goes on."""
 
     def __init__(self, job_id: Any, replies: Replies) -> None:

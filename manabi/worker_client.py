@@ -10,7 +10,6 @@ from __future__ import annotations
 import itertools
 import logging
 import os
-import queue
 import shutil
 import sys
 import threading
@@ -21,14 +20,12 @@ from pathlib import Path
 from typing import Any, Self
 
 from manabi.context import ProgressCallback
-from manabi.errors import CancelledError, ManabiError, WorkerError
-from manabi.failure import Failure
 from manabi.parameters import Parameters
-from manabi.preflight import Preflight
 from manabi.result import Result
-from manabi.result_codec import decode_result, encode_inputs
+from manabi.result_codec import encode_inputs
 from manabi.shared_arrays import private_folder
 from manabi.volume import Volume
+from manabi.worker_job import COLLATERAL, OUTCOMES, Job
 from manabi.worker_process import Message, Start, WorkerProcess, python_executable, start_process
 
 COMMAND = (sys.executable, "-m", "manabi.worker")
@@ -39,122 +36,6 @@ SILENCE_S = 60.0
 """A worker that says nothing for so long during a run (30 heartbeats missed) is taken for hung (our choice)."""
 
 _log = logging.getLogger(__name__)
-
-
-class Job:
-    """One request under way; made by :meth:`WorkerClient.submit`, :meth:`~WorkerClient.load` and the like."""
-
-    def __init__(self, client: WorkerClient, job_id: int, folder: Path, on_progress: ProgressCallback | None) -> None:
-        self.id = job_id
-        self.folder = folder
-        self.sources: dict[str, Any] = {}
-        self.messages: queue.SimpleQueue[Message] = queue.SimpleQueue()
-        self.process: WorkerProcess | None = None
-        self._client = client
-        self._on_progress = on_progress
-        self._reply: Message | None = None
-        self._error: ManabiError | None = None
-        self._result: Result | None = None
-        self._kill_at: float | None = None
-
-    @property
-    def done(self) -> bool:
-        """Whether the outcome is known."""
-        return self._reply is not None or self._error is not None
-
-    def cancel(self) -> None:
-        """Ask the run to stop; :meth:`poll` kills the worker when it has not within the client's grace."""
-        if self.done or self._kill_at is not None:
-            return
-        self._kill_at = time.monotonic() + self._client.cancel_grace_s
-        if self.process is not None:
-            try:
-                self.process.send({"id": self.id, "op": "cancel"})
-            except WorkerError:
-                self._kill_at = time.monotonic()
-
-    def poll(self, wait_s: float = 0.0) -> bool:
-        """Take in what the worker said, waiting up to ``wait_s`` for a first message; True once the job is done."""
-        try:
-            message = self.messages.get(timeout=wait_s) if wait_s > 0 else self.messages.get_nowait()
-            while not self.done:
-                self._take(message)
-                message = self.messages.get_nowait()
-        except queue.Empty:
-            self._check_alive()
-        return self.done
-
-    def result(self) -> Result:
-        """The result of a run that is done.
-
-        Raises:
-            CancelledError: when the run was cancelled.
-            WorkerError: when the worker died, hung, or the job is not done.
-            ManabiError: whatever the method raised.
-        """
-        if self._error is not None:
-            raise self._error
-        if self._result is None:
-            raise WorkerError("This job has no result: it is not done, or it was not a run.")
-        return self._result
-
-    def preflight(self) -> Preflight:
-        """What a preflight that is done found.
-
-        Raises:
-            WorkerError: when the worker died, or the job is not a preflight that is done.
-        """
-        self.check()
-        if self._reply is None or self._reply["event"] != "preflight":
-            raise WorkerError("This job has found nothing: it is not done, or it was not a preflight.")
-        return Preflight.from_dict(self._reply["preflight"])
-
-    def check(self) -> None:
-        """Raise the error that the job ended with, if it did."""
-        if self._error is not None:
-            raise self._error
-
-    def _take(self, message: Message) -> None:
-        event = message.get("event")
-        if event == "progress" and self._on_progress is not None:
-            self._on_progress(float(message["fraction"]), str(message["text"]))
-        elif event == "error":
-            self._finish(error=Failure.from_dict(message).to_error())
-        elif event == "closed":
-            self._died()
-        elif event in ("result", "loaded", "pong", "preflight"):
-            self._finish(reply=message)
-
-    def _check_alive(self) -> None:
-        """Called when nothing was said: is the process there, is it heard of, and should it have stopped by now?"""
-        if self._kill_at is not None and time.monotonic() >= self._kill_at:
-            self._client.kill_worker()
-            self._finish(error=CancelledError("Cancelled; the worker had to be ended. Nothing was written."))
-        elif self.process is not None and not self.process.alive and self.messages.empty():
-            self._died()
-        elif self.process is not None and self.process.silent_s > self._client.silence_s:
-            self._client.kill_worker()
-            self._finish(error=WorkerError(f"The worker fell silent for {self._client.silence_s:.0f} s and was ended."))
-
-    def _died(self) -> None:
-        if self._kill_at is not None:
-            self._finish(error=CancelledError("Cancelled. Nothing was written."))
-        else:
-            words = "The worker was ended." if self.process is None else self.process.obituary()
-            self._finish(error=WorkerError(words))
-        self._client.kill_worker(self.process)
-
-    def _finish(self, reply: Message | None = None, error: ManabiError | None = None) -> None:
-        if self.done:
-            return
-        self._reply, self._error = reply, error
-        try:
-            if reply is not None and reply["event"] == "result":
-                self._result = decode_result(reply["result"], self.folder, self.sources)
-        except ManabiError as unreadable:
-            self._error = unreadable
-        finally:
-            self._client.forget(self)
 
 
 class WorkerClient:
@@ -186,6 +67,7 @@ class WorkerClient:
         self._start = start or start_process
         self._ids = itertools.count(1)
         self._jobs: dict[int, Job] = {}
+        self._abandoned: set[int] = set()
         self._lock = threading.Lock()
         self._held = _Held()
         self._dispose = weakref.finalize(self, self._held.dispose)
@@ -288,11 +170,18 @@ class WorkerClient:
         self.forget(job)
         return job.done
 
-    def kill_worker(self, only: WorkerProcess | None = None) -> None:
-        """End the worker with everything it started (only if it still is ``only``, where given)."""
+    def kill_worker(self, only: WorkerProcess | None = None, because: str = "The worker was ended.") -> None:
+        """End the worker with everything it started.
+
+        Args:
+            only: do so only if it still is this process.
+            because: what its other runs are told.
+        """
         process = self._held.process
         if process is not None and only in (None, process):
             self._held.process = None
+            if process.alive:
+                process.fate = because
             process.kill()
 
     def close(self) -> None:
@@ -303,7 +192,24 @@ class WorkerClient:
         """Drop a job and remove its files."""
         with self._lock:
             self._jobs.pop(job.id, None)
+            self._abandoned.discard(job.id)
         shutil.rmtree(job.folder, ignore_errors=True)
+
+    def abandon(self, job: Job) -> None:
+        """Forget a job as soon as it has ended; see :meth:`Job.abandon`."""
+        with self._lock:
+            self._abandoned.add(job.id)
+        ended = job.process is None
+        while not job.messages.empty():
+            ended = job.messages.get_nowait()["event"] in OUTCOMES or ended
+        if ended:
+            self.forget(job)
+
+    def is_wanted_beside(self, job: Job) -> bool:
+        """Whether the same worker has another job that somebody still waits for."""
+        with self._lock:
+            others = [other for other in self._jobs.values() if other is not job and other.process is job.process]
+        return any(not (other.done or other.cancelled) for other in others)
 
     def _wait(self, job: Job, cancel_event: threading.Event | None) -> Job:
         try:
@@ -311,7 +217,7 @@ class WorkerClient:
                 if cancel_event is not None and cancel_event.is_set():
                     job.cancel()
         except BaseException:
-            self.kill_worker()
+            self.kill_worker(because=COLLATERAL)
             self.forget(job)
             raise
         return job
@@ -352,8 +258,11 @@ class WorkerClient:
             else:
                 job = self._jobs.get(message["id"])
                 receivers = [] if job is None else [job]
-        for job in receivers:
-            job.messages.put(message)
+            for job in receivers:
+                job.messages.put(message)
+            given_up = [job for job in receivers if job.id in self._abandoned and message["event"] in OUTCOMES]
+        for job in given_up:
+            self.forget(job)
         if not receivers and message["event"] == "error":
             _log.warning("the worker refused a request: %s", message.get("type"))
 

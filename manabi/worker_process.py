@@ -19,6 +19,8 @@ from manabi.errors import InvalidInputError, WorkerError
 from manabi.process_tree import kill_tree
 
 LAST_LINES = 12
+LOOK_S = 1.0
+"""Of the time between two looks at a worker at most so much counts as its silence (our choice)."""
 _log = logging.getLogger(__name__)
 
 Message = dict[str, Any]
@@ -87,7 +89,11 @@ class WorkerProcess:
         self._process = process
         self._on_message = on_message
         self._lock = threading.Lock()
+        self.fate = ""
+        """Why it was ended from here, for the runs that went with it; empty where it was not."""
         self._heard: float | None = None
+        self._looked = time.monotonic()
+        self._silent_s = 0.0
         self._words: deque[str] = deque(maxlen=LAST_LINES)
         self._listener = threading.Thread(target=self._listen, name="manabi-worker-stderr", daemon=True)
         self._listener.start()
@@ -103,10 +109,19 @@ class WorkerProcess:
         """Whether the process still runs."""
         return self._process.poll() is None
 
-    @property
-    def silent_s(self) -> float:
-        """Seconds since the last message or request; 0 while the process is still starting."""
-        return 0.0 if self._heard is None else time.monotonic() - self._heard
+    def silent_s(self, starting: bool = False) -> float:
+        """Seconds since the last message or request, of those in which somebody looked.
+
+        Before its first message it counts as silent only where ``starting`` is set.
+
+        A program that was busy itself did not take in what the worker said, and a computer that slept did not let it
+        speak: of a longer time between two calls only :data:`LOOK_S` count.
+        """
+        now = time.monotonic()
+        silent = starting if self._heard is None else self._heard < self._looked
+        self._silent_s = self._silent_s + min(now - self._looked, LOOK_S) if silent else 0.0
+        self._looked = now
+        return self._silent_s
 
     def send(self, message: Message) -> None:
         """Write one request; raises WorkerError when the process does not take it."""
@@ -135,7 +150,9 @@ class WorkerProcess:
         self.kill()
 
     def obituary(self) -> str:
-        """How the process ended, with its last lines on stderr."""
+        """Why the process was ended from here, or how it ended, with its last lines on stderr."""
+        if self.fate:
+            return self.fate
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(0.5)
         self._listener.join(0.5)

@@ -18,7 +18,8 @@ def is_dark() -> bool:
     named = DARK_STYLES.get(str(slicer.app.settings().value("Styles/Style")))
     if named is not None:
         return named
-    return slicer.app.palette().color(qt.QPalette.Window).lightness() < MIDDLE_LIGHTNESS
+    palette = slicer.app.palette()  # held: the colour lies in it
+    return palette.color(qt.QPalette.Window).lightness() < MIDDLE_LIGHTNESS
 
 
 def icon(name: str, folder: Path = FOLDER) -> qt.QIcon:

@@ -161,9 +161,9 @@ def _show_numbers(group: str, chart: vtkMRMLNode | None, table: vtkMRMLNode | No
 
 def _show_surfaces(manager: slicer.qMRMLLayoutManager, name: str, segmentation: vtkMRMLSegmentationNode) -> None:
     segmentation.CreateClosedSurfaceRepresentation()
-    widget = manager.threeDWidget(name)
+    view = slicer.mrmlScene.GetSingletonNode(name, "vtkMRMLViewNode")
+    widget = manager.viewWidget(view) if view is not None else None
     if widget is not None:
-        view = widget.threeDView().mrmlViewNode()
         view.SetBoxVisible(False)  # it encloses all images, and the camera looks at all of it
         view.SetAxisLabelsVisible(False)
         widget.threeDView().resetFocalPoint()

@@ -11,6 +11,7 @@ from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
 
 from manabi.errors import InvalidInputError
 from manabi_slicer import bridge
+from manabi_slicer.install import Installer
 from manabi_slicer.request import Request
 from manabi_slicer.run import Run
 from manabi_slicer.session import Session, session
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from manabi.io.results import ImageFormat
     from manabi.method import Method
     from manabi.result import Result
+    from manabi_slicer.watch import Watch
 
 Nodes = dict[str, "vtkMRMLNode"]
 
@@ -44,7 +46,6 @@ class ManabiLogic(ScriptedLoadableModuleLogic):
         self.session = worker or session()
         self._times = times
         self._method: Method[Any] | None = None
-        self._results: dict[str, Result] = {}
 
     @property
     def method(self) -> Method[Any]:
@@ -69,10 +70,12 @@ class ManabiLogic(ScriptedLoadableModuleLogic):
 
         Raises:
             InvalidInputError: for inputs or parameters that cannot be used.
+            CancelledError: when something has to be installed and the user declined.
             ManabiError: whatever else the method raises; the scene is unchanged then.
         """
         from manabi.context import Context
 
+        Installer().ensure(self.moduleName)
         volumes = bridge.inputs_from_nodes(self.method, request.nodes)
         context = Context(**request.context_options(), on_progress=onProgress)
         return self._keep(request, self.method.run(volumes, dict(request.parameters), context))
@@ -84,7 +87,10 @@ class ManabiLogic(ScriptedLoadableModuleLogic):
             InvalidInputError: for inputs or parameters that cannot be used; nothing was started.
             DependencyError: when the worker cannot be started.
         """
+        from manabi_slicer.watch import Watch
+
         volumes = bridge.inputs_from_nodes(self.method, request.nodes)
+        watch = Watch(request.nodes[self.method.inputs[0].name])
         self.method.parameters_type.of(dict(request.parameters))
         client = self.session.client()
         n_voxels = sum(volume.array.size for volume in volumes.values())
@@ -93,6 +99,7 @@ class ManabiLogic(ScriptedLoadableModuleLogic):
                 self.methodName, volumes, dict(request.parameters), request.context_options(), onProgress
             ),
             request,
+            watch,
             n_voxels,
             self._runTimes().expected_s(self._kind(request), n_voxels),
         )
@@ -108,7 +115,7 @@ class ManabiLogic(ScriptedLoadableModuleLogic):
             raise run.error
         if run.result is None:
             raise InvalidInputError(_("The run has no result yet."))
-        outputs = self._keep(run.request, run.result)
+        outputs = self._keep(run.request, run.result, run.watch)
         self._runTimes().add(self._kind(run.request), run.n_voxels, run.progress.elapsed_s)
         return outputs
 
@@ -119,7 +126,7 @@ class ManabiLogic(ScriptedLoadableModuleLogic):
         return bridge.find_outputs(inputNode, self.methodName) if inputNode is not None else {}
 
     def resultOf(self, inputNode: vtkMRMLNode) -> Result:
-        """The result of an input: of this session's run, or read back from the nodes of a loaded scene.
+        """The result of an input as the scene shows it, with what the user changed in its nodes.
 
         Raises:
             InvalidInputError: when the input has no outputs.
@@ -127,8 +134,7 @@ class ManabiLogic(ScriptedLoadableModuleLogic):
         outputs = self.outputsOf(inputNode)
         if not outputs:
             raise InvalidInputError(_("There is no result yet. Press Apply first."))
-        known = self._results.get(inputNode.GetID())
-        return known if known is not None else bridge.result_from_nodes(outputs)
+        return bridge.result_from_nodes(outputs)
 
     def export(
         self, nodes: dict[str, vtkMRMLNode | None], folder: str | Path, imageFormat: ImageFormat = "nrrd",
@@ -159,26 +165,26 @@ class ManabiLogic(ScriptedLoadableModuleLogic):
             )
         )  # fmt: skip
 
+    def canUndo(self, inputNode: vtkMRMLNode | None) -> bool:
+        """Whether the last result in the scene is this method's of this input, so that it can be taken back."""
+        return inputNode is not None and bridge.can_undo(inputNode, self.methodName)
+
     def undo(self) -> bool:
         """Put the outputs back as they were before the last run; False where nothing can be undone."""
-        self._results.clear()
         return bridge.undo()
 
-    def forgetResults(self) -> None:
-        """The scene was closed: what was remembered of it is void."""
-        self._results.clear()
-
-    def _keep(self, request: Request, result: Result) -> Nodes:
+    def _keep(self, request: Request, result: Result, watch: Watch | None = None) -> Nodes:
         first = request.nodes[self.method.inputs[0].name]
         if first is None or first.GetScene() is not slicer.mrmlScene:
             raise InvalidInputError(
                 _("The input was removed from the scene while it was being processed. Load it again and press Apply.")
             )
-        outputs = bridge.result_to_nodes(
-            result, method=self.methodName, title=self.method.title, input_node=first, chosen=request.chosen
-        )
-        self._results = {first.GetID(): result}  # the last one only: arrays are large
-        return outputs
+        if watch is not None:
+            result = watch.follow(result, first)
+        return bridge.result_to_nodes(
+            result, method=self.methodName, title=self.method.title, input_node=first, chosen=request.chosen,
+            inputs=list(request.nodes.values()),
+        )  # fmt: skip
 
     def _kind(self, request: Request) -> str:
         return f"{self.methodName}|{request.device}|{request.precision}"

@@ -30,8 +30,13 @@ class Preflight:
         run_panel.ui.remedyButton.connect("clicked(bool)", self._onRemedy)
         self.found: Any = None
 
+    @property
+    def waiting(self) -> bool:
+        """Whether the answer is still to come."""
+        return self._job is not None
+
     def start(self, session: Session, request: Request) -> None:
-        """Ask; the answer comes before the run begins."""
+        """Ask; the worker answers at once, also while a run is under way."""
         self._run_panel.offer("", "")
         self._job = session.client().preflight({"device": request.device})
 

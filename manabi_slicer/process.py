@@ -99,7 +99,11 @@ class QtProcess:
 
     def poll(self) -> int | None:
         """The exit status, negative after a signal, or None while the process runs."""
-        if self._process.state() != qt.QProcess.NotRunning:
+        try:
+            running = self._process.state() != qt.QProcess.NotRunning
+        except (RuntimeError, ValueError):  # Slicer ends, and Qt took the process with it
+            return -9
+        if running:
             return None
         code = int(self._process.exitCode())
         crashed = self._process.exitStatus() == qt.QProcess.CrashExit
@@ -164,7 +168,11 @@ class _Input:
 
     def write(self, data: bytes) -> int:
         """Write all of it; raises OSError where the process takes no more."""
-        if self._process.state() == qt.QProcess.NotRunning or self._process.write(data) != len(data):
+        try:
+            taken = self._process.write(data) if self._process.state() != qt.QProcess.NotRunning else 0
+        except (RuntimeError, ValueError) as error:  # Slicer ends, and Qt took the process with it
+            raise OSError("the process is gone") from error
+        if taken != len(data):
             raise OSError("the process has ended")
         return len(data)
 

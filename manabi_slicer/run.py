@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from manabi.result import Result
     from manabi.worker_client import Job
     from manabi_slicer.request import Request
+    from manabi_slicer.watch import Watch
 
 TRUSTED_FRACTION = 0.1
 """From this part of a run on, the time it still needs is judged by its progress (our choice)."""
@@ -65,6 +66,7 @@ class Run:
     Args:
         submit: sends the job, given a progress callback; called at once.
         request: what was asked for.
+        watch: tells whether the input was moved or changed meanwhile, or None.
         n_voxels: size of the inputs.
         expected_s: how long such a run took before, or None.
         clock: seconds; tests give their own.
@@ -74,11 +76,13 @@ class Run:
         self,
         submit: Callable[[Callable[[float, str], None]], Job],
         request: Request,
+        watch: Watch | None = None,
         n_voxels: int = 0,
         expected_s: float | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.request = request
+        self.watch = watch
         self.n_voxels = n_voxels
         self.state = State.RUNNING
         self.error: ManabiError | None = None
@@ -100,6 +104,12 @@ class Run:
             self.state = State.CANCELLING
             self.progress.text = _("Cancelling")
             self._job.cancel()
+
+    def abandon(self) -> None:
+        """Nobody waits for it any more: it is cancelled, and nobody has to poll it."""
+        if not self.ended:
+            self.cancel()
+            self._job.abandon()
 
     def poll(self) -> bool:
         """Take in what came; True once the run has ended."""

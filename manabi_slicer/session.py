@@ -29,7 +29,7 @@ class Session:
         self._client: WorkerClient | None = None
         self._used = time.monotonic()
         self._users = 0
-        self._loads: dict[tuple[str, str | None], Job] = {}
+        self._loads: dict[tuple[str, str | None], tuple[int | None, Job]] = {}
 
     def client(self) -> WorkerClient:
         """The client; the worker itself starts with the first request and again after it ended."""
@@ -43,10 +43,15 @@ class Session:
             self._client = WorkerClient(command, self._start or process.start)
         return self._client
 
+    def is_warm(self, method: str, bundle: str | None) -> bool:
+        """Whether the worker that runs was told to load this model."""
+        return self.pid is not None and self._loads.get((method, bundle), (None, None))[0] == self.pid
+
     def warm_up(self, method: str, bundle: str | None, device: str = "auto") -> None:
         """Start the worker and load a model ahead of the first run; errors are left for the run to tell."""
-        if (method, bundle) not in self._loads:
-            self._loads[method, bundle] = self.client().load(method, {"bundle": bundle, "device": device})
+        if not self.is_warm(method, bundle):
+            job = self.client().load(method, {"bundle": bundle, "device": device})
+            self._loads[method, bundle] = (self.pid, job)
 
     @property
     def pid(self) -> int | None:
@@ -64,7 +69,9 @@ class Session:
             self.close()
 
     def rest(self, busy: bool) -> None:
-        """Called now and then: end a worker that has been idle for :data:`IDLE_S`."""
+        """Called now and then: take in what loads have said, and end a worker that was idle for :data:`IDLE_S`."""
+        for _pid, job in self._loads.values():
+            job.poll()
         if busy:
             self._used = time.monotonic()
         elif self._client is not None and time.monotonic() - self._used > IDLE_S:

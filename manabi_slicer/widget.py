@@ -8,6 +8,7 @@ inputs and options, and two empty widgets with a layout: ``runContainer``, where
 from __future__ import annotations
 
 import logging
+import time
 from typing import TYPE_CHECKING, Any
 
 import qt
@@ -18,7 +19,7 @@ from slicer.ScriptedLoadableModule import ScriptedLoadableModuleWidget
 from slicer.util import VTKObservationMixin
 
 from manabi.errors import CancelledError, ManabiError
-from manabi_slicer import bridge, exporting, interaction
+from manabi_slicer import exporting, interaction
 from manabi_slicer.install import Installer, missing
 from manabi_slicer.panels.loading import load
 from manabi_slicer.panels.log_panel import LogPanel
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
     from manabi_slicer.logic import ManabiLogic, Nodes
 
 POLL_MS = 100
+REST_MS = 60_000
+DOUBLE_CLICK_S = 0.5
+"""A second click on Apply within this time is no Cancel (our choice)."""
 _log = logging.getLogger(__name__)
 
 
@@ -53,6 +57,9 @@ class ManabiWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.run: Run | None = None
         self._parameterNode: Any = None
         self._guiTag: int | None = None
+        self.timer: Any = None
+        self.restTimer: Any = None
+        self._startedAt = 0.0
         self._dropResult = False
         self._shownInput: str | None = None
 
@@ -75,7 +82,9 @@ class ManabiWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def selectDefaults(self, parameterNode: Any) -> None:
         """Choose inputs that are likely meant, to save a click; by default the first volume of the scene."""
         if not parameterNode.inputVolume:
-            parameterNode.inputVolume = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
+            volumes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
+            images = [node for node in volumes if node.GetClassName() == "vtkMRMLScalarVolumeNode"]  # no label maps
+            parameterNode.inputVolume = images[0] if images else None
 
     def reasonNotToApply(self, parameterNode: Any) -> str:
         """Why Apply cannot be pressed yet, and what to do; empty where it can."""
@@ -107,6 +116,10 @@ class ManabiWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.timer = qt.QTimer()
         self.timer.setInterval(POLL_MS)
         self.timer.connect("timeout()", self.onTimer)
+        self.restTimer = qt.QTimer()
+        self.restTimer.setInterval(REST_MS)
+        self.restTimer.connect("timeout()", self.onRestTimer)
+        self.restTimer.start()
         self.runPanel.ui.showButton.connect("clicked(bool)", self.onShowButton)
         self.runPanel.ui.undoButton.connect("clicked(bool)", self.onUndoButton)
         exporting.add_menu(self.runPanel.ui.exportButton, self.onExport)
@@ -117,12 +130,17 @@ class ManabiWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def cleanup(self) -> None:
         """The module is unloaded or Slicer ends: stop what runs, end the worker with its last user."""
-        self.timer.stop()
-        self.setParameterNode(None)
-        self.removeObservers()
-        if self.run is not None:
-            self.run.cancel()
-        self.logic.session.leave()
+        if self.logic is None or self.timer is None:  # the panel was never built
+            return
+        try:
+            self.timer.stop()
+            self.restTimer.stop()
+            self.setParameterNode(None)
+            self.removeObservers()
+            if self.run is not None:
+                self.run.abandon()
+        finally:
+            self.logic.session.leave()
 
     def enter(self) -> None:
         """The module is opened."""
@@ -136,7 +154,6 @@ class ManabiWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def onSceneStartClose(self, caller: Any = None, event: Any = None) -> None:
         """The scene is about to be closed: what runs is cancelled, nothing of it enters the next scene."""
         self.setParameterNode(None)
-        self.logic.forgetResults()
         if self.run is not None:
             self._dropResult = True
             self.run.cancel()
@@ -189,9 +206,10 @@ class ManabiWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def _warmUp(self) -> None:
         """Load the model in the background while the user still chooses: the first Apply is as quick as the next."""
+        model = self._parameterNode.model or None
         try:
-            if not missing():
-                self.logic.session.warm_up(self.logic.methodName, self._parameterNode.model or None)
+            if not self.logic.session.is_warm(self.logic.methodName, model) and not missing():
+                self.logic.session.warm_up(self.logic.methodName, model)
         except ManabiError as error:  # Apply will tell it better
             _log.info("the worker was not started ahead: %s", type(error).__name__)
 
@@ -199,7 +217,7 @@ class ManabiWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Show the outputs of the chosen input that are in the scene."""
         volume = self._parameterNode.inputVolume if self._parameterNode is not None else None
         outputs = self.logic.outputsOf(volume)
-        self.runPanel.setResultActions(has_result=bool(outputs), can_undo=bridge.can_undo())
+        self.runPanel.setResultActions(has_result=bool(outputs), can_undo=self.logic.canUndo(volume))
         self.outputsChanged(outputs)
 
     def refreshModels(self) -> None:
@@ -216,17 +234,20 @@ class ManabiWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def onApplyButton(self) -> None:
         """Apply, or Cancel while a run is under way."""
         if self.run is not None:
-            self.run.cancel()
-            self.runPanel.setCancelling()
+            if time.monotonic() - self._startedAt > DOUBLE_CLICK_S:
+                self.run.cancel()
+                self.runPanel.setCancelling()
             return
         if self._parameterNode is None:
             return
         self.runPanel.messages.clear()
         try:
-            self.installer.ensure(self.moduleName)
+            if self.installer.ensure(self.moduleName):
+                self.refreshModels()
             request = self.request(self._parameterNode)
-            self.preflight.start(self.logic.session, request)
             self.run = self.logic.startRun(request)
+            self._startedAt = time.monotonic()
+            self.preflight.start(self.logic.session, request)
         except CancelledError as error:
             self.runPanel.setStatus(str(error))
             return
@@ -242,14 +263,18 @@ class ManabiWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Follow the run."""
         self.preflight.poll()
         if self.run is None:
-            self.timer.stop()
+            if not self.preflight.waiting:
+                self.timer.stop()
             return
         ended = self.run.poll()
         self.runPanel.setProgress(self.run.progress)
         self.logPanel.progress(self.run.progress)
         if ended:
-            self.timer.stop()
             self._onEnded(self.run)
+
+    def onRestTimer(self) -> None:
+        """Now and then: a worker that nobody used for long is ended."""
+        self.logic.session.rest(busy=self.run is not None)
 
     def _onEnded(self, run: Run) -> None:
         self.run = None
@@ -307,7 +332,7 @@ class ManabiWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onShowButton(self) -> None:
         """Arrange the views for the result of the chosen input."""
-        volume = self._parameterNode.inputVolume
+        volume = self._parameterNode.inputVolume if self._parameterNode is not None else None
         outputs = self.logic.outputsOf(volume)
         if outputs and interaction.has_views():
             self.showResult(outputs, volume)
@@ -321,6 +346,8 @@ class ManabiWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onExport(self, imageFormat: str) -> None:
         """Ask for a place, and write the result into a new folder there."""
+        if self._parameterNode is None:
+            return
         try:
             folder = exporting.ask_and_export(self.logic, self.request(self._parameterNode).nodes, imageFormat)
             if folder:

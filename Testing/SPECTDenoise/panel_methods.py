@@ -15,7 +15,7 @@ from manabi.spect.method import SPECTDenoise
 from manabi.spect.template import REGIONS, segments
 
 NAMES = {"quick-spect": "Quick", "waiting-spect": "Waits", "dying-spect": "Dies", "refusing-spect": "Refuses",
-         "alerting-spect": "Alerts", "breaking-spect": "Breaks"}  # fmt: skip
+         "alerting-spect": "Alerts", "breaking-spect": "Breaks", "blob-spect": "Blob"}  # fmt: skip
 REGISTERED = ",".join(f"{name}=panel_methods:{cls}" for name, cls in NAMES.items())
 LAST_WORDS = "the graphics driver fell over"
 REASON = "expected a whole head; got half of one. Export all slices."
@@ -72,6 +72,18 @@ class Alerts(Quick):
         result = super()._run(inputs, parameters, context)
         result.warnings.append(ALERT)
         return result
+
+
+class Blob(Quick):
+    """Its one region is the bright half of the image."""
+
+    name = "blob-spect"
+
+    def _run(self, inputs, parameters, context):
+        image = inputs["spect"]
+        bright = (np.asarray(image.array) > 0.5 * float(image.array.max())).astype(np.uint8)
+        region = Labelmap(image.like(bright, source=None), segments()[:1])
+        return Result(volumes={"denoised": image.like(np.asarray(image.array))}, labelmaps={"regions": region})
 
 
 class Waits(SPECTDenoise):

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 import re
+import subprocess
+import sys
 import time
+import zipfile
+from pathlib import Path
 
 import numpy as np
 import psutil
@@ -236,6 +241,109 @@ def test_a_worker_that_dies_reports_its_last_words_and_the_next_run_works(user_o
     assert "error" not in user.boxes()
 
 
+def test_a_double_click_on_apply_runs_once(user_of):
+    user = user_of()
+    user.choose(add_scan())
+    user.button.click()
+    user.button.click()
+    user.wait()
+    assert user.status.startswith("Done")
+
+
+def test_the_result_of_a_scan_that_was_moved_meanwhile_lies_where_the_scan_is_now(user_of):
+    import slicer
+
+    user = user_of()
+    scan = add_scan()
+    user.choose(scan)
+    user.press()
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    matrix = np.array([[0, -1, 0, 50], [1, 0, 0, -20], [0, 0, 1, 7], [0, 0, 0, 1.0]])
+    slicer.util.updateTransformMatrixFromArray(node, matrix)
+    scan.SetAndObserveTransformNodeID(node.GetID())
+    user.wait()
+    outputs = user.outputs()
+    there, here = [0.0] * 6, [0.0] * 6
+    scan.GetRASBounds(there)
+    outputs["volumes/denoised"].GetRASBounds(here)
+    np.testing.assert_allclose(here, there, atol=1e-6)
+    regions = outputs["labelmaps/regions"]
+    first = regions.GetSegmentation().GetSegmentIDs()[0]
+    mask = slicer.util.arrayFromSegmentBinaryLabelmap(regions, first, scan)
+    assert np.argwhere(mask).mean(0).tolist() == [2.5, 2.5, 1.5]
+
+
+def test_a_scan_that_was_changed_meanwhile_is_told(user_of):
+    import slicer
+
+    user = user_of()
+    scan = add_scan()
+    user.choose(scan)
+    user.press()
+    slicer.util.updateVolumeFromArray(scan, slicer.util.arrayFromVolume(scan) + 5)
+    user.wait()
+    assert "was changed while it was being processed" in user.boxes()["warning"]
+
+
+def test_undo_is_offered_only_for_the_scan_whose_result_it_takes_back(user_of):
+    user = user_of()
+    one, other = add_scan("One"), add_scan("Other", 1)
+    user.choose(one)
+    user.apply()
+    assert user.run_ui.undoButton.enabled
+    user.choose(other)
+    assert not user.run_ui.undoButton.enabled
+    user.choose(one)
+    assert user.run_ui.undoButton.enabled
+
+
+def test_export_takes_what_the_scene_shows_with_the_user_s_changes(user_of):
+    import slicer
+
+    user = user_of()
+    scan = add_scan()
+    user.choose(scan)
+    outputs = user.apply()
+    slicer.util.updateVolumeFromArray(outputs["volumes/denoised"], np.full((8, 24, 26), 7, np.float32))
+    slicer.mrmlScene.RemoveNode(outputs["volumes/uncertainty"])
+    outputs["labelmaps/regions"].GetSegmentation().RemoveSegment(
+        outputs["labelmaps/regions"].GetSegmentation().GetNthSegmentID(0)
+    )
+    result = user.widget.logic.resultOf(scan)
+    assert set(result.volumes) == {"denoised", "difference"}
+    assert np.unique(result.volumes["denoised"].array).tolist() == [7]
+    assert len(result.labelmaps["regions"].segments) == 4
+
+
+def test_the_worker_ends_when_nobody_used_it_for_long(user_of, monkeypatch):
+    from manabi_slicer import session
+
+    user = user_of()
+    user.choose(add_scan())
+    user.apply()
+    assert user.widget.logic.session.pid is not None
+    user.widget.onRestTimer()
+    assert user.widget.logic.session.pid is not None
+    monkeypatch.setattr(session, "IDLE_S", -1.0)
+    user.widget.onRestTimer()
+    assert user.widget.logic.session.pid is None
+    assert "volumes/denoised" in user.apply()
+
+
+def test_with_a_window_the_model_is_loaded_while_the_user_still_chooses(slicer_app, monkeypatch):
+    use_methods(monkeypatch, REGISTERED)
+    slicer_app.open_main_window()
+    user = User(slicer_app, "quick-spect")
+    assert user.widget.logic.session.pid is None
+    user.choose(add_scan())
+    pid = user.widget.logic.session.pid
+    assert pid is not None
+    user.ui.ageSpinBox.value = 3
+    assert len(user.widget.logic.session._loads) == 1
+    user.apply()
+    assert user.widget.logic.session.pid == pid
+
+
 def test_an_image_of_another_kind_is_refused_before_anything_starts(user_of):
     user = user_of()
     scan = add_scan()
@@ -332,6 +440,52 @@ def test_choices_and_results_come_back_with_the_saved_scene(user_of, tmp_path):
     assert names[0].lower().endswith("caudate")
     assert user.ui.gradesLabel.text == grades
     assert user.ui.changesTable.item(0, 1).text() == "2.00"
+
+
+RESTARTED = """
+import sys
+sys.path[:0] = {paths!r}
+import slicer_standin
+slicer = slicer_standin.boot()
+slicer.util.loadScene({scene!r})
+from panel_user import User
+user = User(slicer_standin, "quick-spect")
+user.widget.refreshOutputs()
+print(user.ui.inputSelector.currentNode().GetName(), user.ui.ageSpinBox.value, sorted(user.outputs()))
+print(user.ui.gradesLabel.text.replace(chr(10), " / "))
+assert not slicer_standin.problems(), slicer_standin.problems()
+"""
+
+
+def test_a_scene_saved_under_a_neutral_name_opens_after_a_restart_and_holds_no_patient_name(user_of, tmp_path):
+    import slicer
+    import vtk
+
+    user = user_of()
+    scan = add_scan("Doe^Jane")
+    user.choose(scan)
+    user.ui.ageSpinBox.value = 55
+    user.apply()
+    for node in slicer.util.getNodesByClass("vtkMRMLNode"):  # as who shares a scene renames what shows in the data tree
+        node.SetName((node.GetName() or "").replace("Doe^Jane", "Case 1"))
+    tree = slicer.mrmlScene.GetSubjectHierarchyNode()
+    items = vtk.vtkIdList()
+    tree.GetItemChildren(tree.GetSceneItemID(), items, True)
+    for item in (items.GetId(n) for n in range(items.GetNumberOfIds())):
+        tree.SetItemName(item, tree.GetItemName(item).replace("Doe^Jane", "Case 1"))
+    path = tmp_path / "scene.mrb"
+    assert slicer.util.saveScene(str(path))
+    with zipfile.ZipFile(path) as saved:
+        for name in saved.namelist():
+            content = saved.read(name)
+            content = gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
+            assert b"Doe" not in content and "Doe" not in name, name
+    paths = [str(Path(__file__).parents[1]), str(Path(__file__).parent)]
+    code = RESTARTED.format(paths=paths, scene=str(path))
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert out.returncode == 0, out.stderr
+    assert out.stdout.startswith(f"Case 1 55 {sorted(user.outputs())}")
+    assert user.ui.gradesLabel.text.replace("\n", " / ") in out.stdout
 
 
 @pytest.mark.parametrize("flip", [(1, 1, 1), (-1, 1, 1), (1, -1, -1)])

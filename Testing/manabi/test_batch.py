@@ -18,6 +18,8 @@ import pytest
 from worker_fixtures import image, is_running, use_site_methods
 
 from manabi import log
+from manabi.batch import pool
+from manabi.batch.folder import BatchFolder
 from manabi.batch.request import BatchRequest
 from manabi.batch.run import run_batch
 from manabi.cli.outcome import main
@@ -140,6 +142,51 @@ def test_a_process_that_dies_is_one_failed_case_each(source, tmp_path):
     report = run_batch(ask(source, tmp_path, "dies", workers=2))
     assert [row.exit_code for row in report.rows] == [4, 4, 2, 4]
     assert "last words: no more memory" in report.rows[0].error
+
+
+@pytest.mark.timeout(60)
+def test_a_process_that_cannot_begin_fails_its_case_instead_of_hanging(source, tmp_path, monkeypatch):
+    monkeypatch.setattr(BatchFolder, "child_lock", lambda self, number: self.path / "gone" / "x.lock")
+    report = run_batch(ask(source, tmp_path))
+    assert {row.status for row in report.rows} == {"failed"}
+    assert all("No such file" in row.error for row in report.rows)
+
+
+@pytest.mark.timeout(60)
+def test_a_process_that_hangs_is_given_up_and_its_case_fails(source, tmp_path, monkeypatch):
+    monkeypatch.setattr(pool, "SILENCE_S", 5.0)
+    for index in (0, 1, 2):
+        (source / f"{PATIENT} {index}.nii.gz").unlink()
+    report = run_batch(ask(source, tmp_path, "freezes"))
+    assert [row.status for row in report.rows] == ["failed"]
+    assert "hung: it was not heard of for 5 s" in report.rows[0].error and report.exit_code == 4
+    assert not psutil.Process().children(recursive=True)
+
+
+def test_a_table_that_another_program_holds_does_not_stop_the_batch(source, tmp_path):
+    """As on Windows while Excel has it open; a folder in its place stands for that here."""
+    held = tmp_path / "out" / "batch.csv"
+    ran = []
+
+    def on_progress(fraction, text):
+        if not ran:
+            held.mkdir()
+        if ran and text == "3 of 4, 1 failed":
+            held.rmdir()
+        ran.append(text)
+
+    report = run_batch(ask(source, tmp_path), on_progress)
+    assert len(report.done) == 3 and report.notes == ()
+    assert len(table(tmp_path / "out")) == 4
+    assert report.log.read_text(encoding="utf-8").count("batch.csv could not be written") == 1
+
+
+def test_a_table_that_could_not_be_written_at_all_is_told(source, tmp_path):
+    report = run_batch(ask(source, tmp_path), lambda *_: (tmp_path / "out" / "batch.csv").mkdir(exist_ok=True))
+    assert len(report.done) == 3 and "the same command then writes it" in report.notes[0]
+    (tmp_path / "out" / "batch.csv").rmdir()
+    assert run_batch(ask(source, tmp_path)).kept == 3
+    assert len(table(tmp_path / "out")) == 4
 
 
 # --- going on -----------------------------------------------------------------------------------------------------
@@ -269,14 +316,33 @@ def test_the_command_tells_how_many_failed_and_where_to_look(source, tmp_path, c
         (["--overwrite", "--resume"], "say one of them"),
         (["--bundle", "nosuch"], "No bundle"),
         (["--workers", "0"], "workers"),
+        (["--pattern", "image="], "pattern '' of image is none"),
+        (["--pattern", "image=/abs/*"], "pattern '/abs/*' of image is none"),
     ],
 )
 def test_a_batch_that_cannot_be_run_writes_nothing(source, tmp_path, capfd, more, message):
-    method = "pair" if "--pattern" in more else "echo"
+    method = "pair" if more[1:2] == ["ct=*.nii"] else "echo"
     code = main(["batch", method, str(source), "-o", str(tmp_path / "out"), *more])
     assert code == (3 if "--bundle" in more else 2)
     assert message in capfd.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_an_output_that_cannot_be_made_is_refused_in_words(source, tmp_path, capfd):
+    (tmp_path / "file").write_text("x", encoding="utf-8")
+    for command in (["batch", "echo", source], ["run", "echo", source / f"{PATIENT} 0.nii.gz"]):
+        assert main([*map(str, command), "-o", str(tmp_path / "file" / "out"), "--device", "cpu"]) == 2
+        printed = capfd.readouterr().err
+        assert "Name a folder" in printed and "Errno" not in printed
+    with pytest.raises(InvalidInputError, match="Name a folder"):
+        write_volume(image(), tmp_path / "file" / "out" / "x.nii.gz")
+
+
+def test_what_is_left_out_of_a_source_is_told(source, tmp_path, capfd):
+    (source / "ghost.nii.gz").symlink_to(tmp_path / "nowhere")
+    assert main(["batch", "echo", str(source), "-o", str(tmp_path / "out"), "--device", "cpu"]) == 2
+    assert "1 entry of the source could not be read" in capfd.readouterr().err
+    assert "1 entry of the source" in (tmp_path / "out" / "batch.log").read_text(encoding="utf-8")
 
 
 # --- acceptance checks 8 and 9 ----------------------------------------------------------------------------------------

@@ -99,6 +99,33 @@ def test_a_table_names_inputs_settings_and_cases(folder):
     assert (cases[0].settings, cases[1].settings) == (("gain=2",), ())
 
 
+@pytest.mark.parametrize("head", ["sep=;\n", '"sep=;"\n', ""])
+def test_a_table_as_excel_writes_it_is_read(folder, head):
+    write_volume(image(), folder / "a.nii.gz")
+    text = f'{head}CT;Gain;note\na.nii.gz;2;"with; all\nof it, and, commas"\n'
+    (folder / "cases.csv").write_text(text, "utf-8-sig")
+    (case,) = found(folder / "cases.csv", "pair").cases
+    assert inputs_of(case) == {"ct": "a.nii.gz"} and case.settings == ("gain=2",)
+
+
+@pytest.mark.parametrize("head", ["ct,ct", "CT,Ct"])
+def test_a_table_with_two_columns_for_one_input_is_refused(folder, head):
+    (folder / "cases.csv").write_text(f"{head}\na.nii,b.nii\n", encoding="utf-8")
+    with pytest.raises(InvalidInputError, match="2 columns ct"):
+        found(folder / "cases.csv", "pair")
+    (folder / "cases.csv").write_text("CT,ct\na.nii,b.nii\n", encoding="utf-8")
+    assert inputs_of(found(folder / "cases.csv", "pair").cases[0]) == {"ct": "b.nii"}
+
+
+def test_links_to_what_is_not_there_are_counted(folder):
+    for name in ("ghost.nii.gz", "ghost"):
+        (folder / name).symlink_to(folder / "nowhere")
+    with pytest.raises(InvalidInputError, match="holds no case.*2 entries of the source could not be read"):
+        found(folder)
+    write_volume(image(), folder / "a.nii.gz")
+    assert "2 entries" in found(folder).notes[0] and len(found(folder).cases) == 1
+
+
 def test_a_row_without_its_input_fails_and_a_table_without_the_column_is_refused(folder):
     table = folder / "cases.csv"
     table.write_text("ct,mr\n,b.nii\n", encoding="utf-8")

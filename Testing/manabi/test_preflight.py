@@ -147,7 +147,10 @@ def test_the_driver_names_its_cards(tmp_path):
     assert device.nvidia_gpu_present(tmp_path)
 
 
-@pytest.mark.parametrize(("script", "cards"), [("echo 'NVIDIA T4'", ["NVIDIA T4"]), ("exit 9", [])])
+@pytest.mark.parametrize(
+    ("script", "cards"),
+    [("echo 'NVIDIA T4'", ["NVIDIA T4"]), ("exit 9", []), (r"printf 'NVIDIA T4 \377\202'", ["NVIDIA T4 \ufffd\ufffd"])],
+)
 def test_where_the_system_does_not_tell_nvidia_smi_is_asked(tmp_path, monkeypatch, script, cards):
     program = tmp_path / "nvidia-smi"
     program.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")

@@ -139,6 +139,84 @@ def test_run_deaf_to_cancel_is_killed_with_its_children_within_five_seconds(clie
     assert client.run("echo", {"image": image()}).measurements["runs"] == 1
 
 
+def begun(job):
+    """Poll until the worker works on the job."""
+    seen = threading.Event()
+    job._on_progress = lambda *_: seen.set()
+    while not seen.is_set():
+        assert not job.poll(0.1)
+    return job
+
+
+def ended(job, seconds=15):
+    deadline = time.monotonic() + seconds
+    while not job.poll(0.05):
+        assert time.monotonic() < deadline
+    return job
+
+
+def test_cancelling_a_run_that_waits_leaves_the_running_one_alone(temporary, tmp_path):
+    """Two panels of one program: one's run is deaf to everything, the other one cancels what it had queued behind."""
+    with WorkerClient(LAZY, cancel_grace_s=0.3) as client:
+        running = begun(client.submit("deaf", {"image": image()}, {"marker": str(tmp_path / "pid")}))
+        pid = client.pid
+        waiting = client.submit("echo", {"image": image()})
+        waiting.cancel()
+        with pytest.raises(CancelledError):
+            ended(waiting, 5).result()
+        time.sleep(0.5)
+        assert not waiting.folder.exists()
+        assert not running.poll(0.2) and client.pid == pid
+
+
+def test_runs_that_die_with_anothers_cancellation_are_told_so(temporary, tmp_path):
+    with WorkerClient(LAZY, cancel_grace_s=0.3) as client:
+        deaf = begun(client.submit("deaf", {"image": image()}, {"marker": str(tmp_path / "pid")}))
+        waiting = client.submit("echo", {"image": image()})
+        deaf.cancel()
+        with pytest.raises(CancelledError):
+            ended(deaf).result()
+        with pytest.raises(WorkerError, match="because another run was cancelled and did not stop.*Apply again"):
+            ended(waiting).result()
+        assert client.run("echo", {"image": image()}).measurements["runs"] == 1
+
+
+def test_asking_again_after_a_cancelled_run_has_ended_kills_nothing(client):
+    client.cancel_grace_s = 0.2
+    job = begun(client.submit("slow", {"image": image()}))
+    pid = client.pid
+    job.cancel()
+    ended(job)
+    time.sleep(0.3)
+    assert job.poll() and client.pid == pid
+
+
+def gone(folder, seconds=5):
+    deadline = time.monotonic() + seconds
+    while folder.exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return not folder.exists()
+
+
+def test_a_job_that_was_given_up_takes_its_files_along_without_being_polled(client):
+    job = begun(client.submit("slow", {"image": image()}))
+    waiting = client.submit("echo", {"image": image()})
+    for given_up in (waiting, job):
+        given_up.abandon()
+        assert given_up.done and gone(given_up.folder)
+        with pytest.raises(CancelledError, match="given up"):
+            given_up.result()
+    assert client.run("echo", {"image": image()}).measurements["runs"] == 1
+
+
+def test_giving_up_a_job_whose_outcome_has_come_removes_its_files_at_once(client):
+    job = client.submit("echo", {"image": image()})
+    client.run("echo", {"image": image()})
+    assert job.folder.exists()
+    job.abandon()
+    assert not job.folder.exists()
+
+
 def test_death_is_reported_with_last_words_and_the_next_run_works(client):
     with pytest.raises(WorkerError, match=r"(?s)status 9.*last words: no more memory"):
         client.run("dies", {"image": image()})
@@ -196,6 +274,17 @@ def test_silent_worker_is_given_up(temporary):
         with pytest.raises(WorkerError, match="fell silent"):
             job.result()
         assert client.pid is None
+
+
+def test_silence_is_counted_only_while_somebody_listens(temporary):
+    """A program that was busy itself took nothing in; stopping the worker stands for that here."""
+    with WorkerClient(LAZY, silence_s=1.2) as client:
+        job = begun(client.submit("slow", {"image": image()}))
+        os.kill(client.pid, signal.SIGSTOP)
+        time.sleep(2)
+        assert not job.poll()
+        os.kill(client.pid, signal.SIGCONT)
+        assert not job.poll(0.5) and not job.poll(0.5)
 
 
 def test_injected_start_gets_command_and_private_environment(temporary):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -21,7 +22,7 @@ from manabi.result import LEFT, Code, Labelmap, Landmark, Plot, Result, Segment,
 
 NAMES = {
     "echo": "Echo", "slow": "Slow", "deaf": "Deaf", "dies": "Dies", "spawns": "Spawns", "breaks": "Breaks",
-    "pair": "Pair", "full": "Full", "nomodel": "NoModel", "pauses": "Pauses",
+    "pair": "Pair", "full": "Full", "nomodel": "NoModel", "pauses": "Pauses", "freezes": "Freezes",
 }  # fmt: skip
 REGISTERED = ",".join(f"{name}=worker_methods:{cls}" for name, cls in NAMES.items())
 
@@ -166,3 +167,13 @@ class Pauses(Echo):
         if waited_for and waited_for in str(folder):
             time.sleep(180)
         return []
+
+
+class Freezes(Echo):
+    """Stops the whole process, which then neither works nor ends."""
+
+    name = "freezes"
+
+    def _run(self, inputs, parameters, context):
+        os.kill(os.getpid(), signal.SIGSTOP)
+        return super()._run(inputs, parameters, context)

@@ -80,6 +80,7 @@ def test_the_remedy_reinstalls_torch_through_its_extension(panel, monkeypatch, s
     slicer_app.answer(True)
     panel.runPanel.ui.remedyButton.click()
     assert calls == ["uninstall", ("install", False)]
+    assert panel.logic.session.pid is None
     assert "Restart" in panel.runPanel.ui.statusLabel.text
 
 

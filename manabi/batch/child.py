@@ -1,9 +1,10 @@
 """A worker of a batch: ``python -m manabi.batch.child``, one case per line on stdin, one event per line on stdout.
 
 The first line is the batch's request with the lock to hold, every further one a case: ``{"id", "inputs", "settings",
-"folder"}``. Events: ``ready``, ``progress`` (``fraction``, ``text``), ``done`` and ``failed`` (``type``, ``message``,
-``exit_code``, ``details``). One method instance serves all cases, so that its model is loaded once. When stdin ends, or
-the line is ``{"op": "shutdown"}``, the case under way is cancelled and its half-written folder removed.
+"folder", "overwrite"}``. Events: ``ready``, ``progress`` (``fraction``, ``text``), ``heartbeat``, ``done``, ``failed``
+(``type``, ``message``, ``exit_code``, ``details``), and ``broken`` with the same fields, after which the process ends.
+One method instance serves all cases, so that its model is loaded once. When stdin ends, or the line is
+``{"op": "shutdown"}``, the case under way is cancelled and its half-written folder removed.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from manabi.failure import Failure
 from manabi.io.lock import locked
 from manabi.method import Method
 from manabi.process_tree import kill_tree, lead_group
-from manabi.worker import CANCEL_GRACE_S, Replies, Throttled
+from manabi.worker import CANCEL_GRACE_S, Heartbeat, Replies, Throttled
 
 LOCK_WAIT_S = 10.0
 """How long to wait for a former process in the same place, which is just ending."""
@@ -58,11 +59,20 @@ class Child:
         request = self.jobs.get()
         if request is None:
             return
-        method: Method[Any] | None = None
         self._replies.send(None, "ready", pid=os.getpid())
-        with locked(Path(request["lock"]), RUNNING, LOCK_WAIT_S):
-            while (job := self.jobs.get()) is not None and not self.cancel.is_set():
-                started = time.perf_counter()
+        try:
+            with locked(Path(request["lock"]), RUNNING, LOCK_WAIT_S):
+                self._serve_cases(request)
+        except Exception as error:  # the process edge: nobody but this thread works, so the process must not live on
+            self._replies.send(None, "broken", seconds=None, **described(error))
+            logging.shutdown()
+            os._exit(1)
+
+    def _serve_cases(self, request: Mapping[str, Any]) -> None:
+        method: Method[Any] | None = None
+        while (job := self.jobs.get()) is not None and not self.cancel.is_set():
+            started = time.perf_counter()
+            with Heartbeat(job["id"], self._replies):
                 try:
                     method = method or registry.method(request["method"])
                     run_case(method, request, job, self.cancel, Throttled(job["id"], self._replies))
@@ -91,7 +101,10 @@ def run_case(
         inputs[name] = read_volume(path, series=request["series"].get(name) if path.is_dir() else None, name=name)
     result = method.run(inputs, parameters, context)
     context.check_cancelled()
-    write_result(result, job["folder"], image_format=request["image_format"], method=method, inputs=inputs)
+    write_result(
+        result, job["folder"], image_format=request["image_format"], method=method, inputs=inputs,
+        overwrite=job["overwrite"],
+    )  # fmt: skip
 
 
 def described(error: BaseException) -> dict[str, Any]:

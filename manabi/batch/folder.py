@@ -6,13 +6,9 @@ what came out, ``batch.log`` what happened; every finished case is a result fold
 
 from __future__ import annotations
 
-import csv
 import json
 import logging
-import os
-import re
 import shutil
-import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,16 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from manabi import log
-from manabi.batch.sources import Source
+from manabi.batch.names import LOCK, LOG, NAMES, OWN, RECORD, TABLE, new_name, read_names, write_names
+from manabi.batch.sources import Key, Source
 from manabi.errors import InvalidInputError
 from manabi.io.atomic import ASIDE_PREFIX, atomic_file
 from manabi.io.lock import locked
 from manabi.io.results import read_result_json
 from manabi.io.tables import plain, write_json, write_table
-from manabi.store.check import WINDOWS_DEVICES
 
-RECORD, NAMES, TABLE, LOG, LOCK = "batch.json", "cases.csv", "batch.csv", "batch.log", ".batch.lock"
-OWN = (RECORD, NAMES, TABLE, LOG, LOCK)
 RUNNING = "Another batch is running"
 CHILD_LOCKS = ".batch-*.lock"
 ORPHAN_S = 10.0
@@ -95,8 +89,7 @@ class BatchFolder:
             InvalidInputError: where the folder holds something else, or a batch that was asked for otherwise.
         """
         folder = cls(path)
-        folder._check_free()
-        path.mkdir(parents=True, exist_ok=True)
+        folder._make()
         with locked(path / LOCK, RUNNING):
             folder._wait_for_orphans()
             folder._sweep()
@@ -114,30 +107,37 @@ class BatchFolder:
                     file.unlink(missing_ok=True)
 
     def named(self, sources: Sequence[Source], keep_names: bool) -> list[Case]:
-        """The cases under their names, which a source keeps when the batch is continued; writes ``cases.csv``."""
+        """The cases under their names, which a source keeps when the batch is continued; writes ``cases.csv``.
+
+        A source with other settings of its own is another case; one that comes twice is one. Cases of former runs stay
+        listed.
+        """
         known = self._known()
-        taken = {name.casefold() for name in known.values()}
-        cases = []
-        for source in dict.fromkeys(sources):
-            name = known.get(source.inputs)
-            if name is None:
-                name = _kept(source.title, taken) if keep_names else _neutral(taken)
-                taken.add(name.casefold())
-            cases.append(Case(name, source))
-        self._write_names(cases, known)
-        return cases
+        names = dict(known)
+        taken = {name.casefold() for name in (*known.values(), *(entry.name for entry in self.path.iterdir()))}
+        cases: dict[Key, Case] = {}
+        for source in sources:
+            if source.key not in names:
+                names[source.key] = new_name(source, taken, keep_names)
+                taken.add(names[source.key].casefold())
+            cases.setdefault(source.key, Case(names[source.key], source))
+        if names != known:
+            write_names(self.path / NAMES, names)
+        return list(cases.values())
 
-    def is_done(self, case: Case) -> bool:
-        """Whether a case's result is there."""
-        return (self.path / case.name / "result.json").is_file()
+    def has_result(self, case: Case) -> bool:
+        """Whether a case's folder is there, be its content damaged."""
+        return self._is_result(case.name)
 
-    def done_row(self, name: str) -> Row:
-        """The row of a case whose result is there."""
-        result = read_result_json(self.path / name)
-        used = result["provenance"]
-        numbers = dict(result["measurements"] or {})
-        return Row(name, DONE, used.get("duration_s"), str(used.get("device", "")), len(result["warnings"]),
-                   measurements=numbers)  # fmt: skip
+    def done_row(self, name: str) -> Row | None:
+        """The row of a case whose result is there; None where it is not, or cannot be read any more."""
+        try:
+            result = read_result_json(self.path / name)
+            used, numbers = result["provenance"], dict(result["measurements"] or {})
+            return Row(name, DONE, used.get("duration_s"), str(used.get("device", "")), len(result["warnings"]),
+                       measurements=numbers)  # fmt: skip
+        except (InvalidInputError, OSError, KeyError, TypeError, ValueError, AttributeError):
+            return None
 
     def write_table(self, rows: Sequence[Row]) -> Path:
         """Write ``batch.csv``: a row per case, its measurements in columns of their own."""
@@ -156,11 +156,25 @@ class BatchFolder:
 
     # --- beginning ----------------------------------------------------------------------------------
 
+    def _make(self) -> None:
+        """Make the folder, or make sure that it is a batch's and can be written to."""
+        try:
+            self._check_free()
+            self.path.mkdir(parents=True, exist_ok=True)
+            (self.path / LOCK).touch()
+        except OSError as error:
+            raise InvalidInputError(
+                f"Cannot write to {self.path} ({error.strerror}). Name a folder of your own for the results."
+            ) from error
+
     def _check_free(self) -> None:
         """Refuse a folder that is not a batch's, before anything in it is touched."""
         if self.path.exists() and not self.path.is_dir():
             raise InvalidInputError(f"{self.path} is a file. Name a folder for the results.")
-        if not self.path.is_dir() or (self.path / RECORD).is_file():
+        if not self.path.is_dir():
+            return
+        if (self.path / RECORD).is_file():
+            self._asked_before()
             return
         own = (*OWN, *(file.name for file in self.path.glob(CHILD_LOCKS)))
         if any(entry.name not in own and not _is_left_over(entry) for entry in self.path.iterdir()):
@@ -173,6 +187,20 @@ class BatchFolder:
                 pass
             file.unlink(missing_ok=True)
 
+    def _asked_before(self) -> dict[str, Any]:
+        """What the batch that is there was asked for."""
+        file = self.path / RECORD
+        try:
+            there = json.loads(file.read_text(encoding="utf-8"))
+        except ValueError:
+            there = None
+        if not isinstance(there, dict) or there.get("format") != FORMAT:
+            raise InvalidInputError(
+                f"{file} is not that of a batch (expected format {FORMAT}), or it is damaged; nothing here was "
+                "touched. Name a new folder."
+            )
+        return there
+
     def _begin(self, record: Mapping[str, Any]) -> None:
         file = self.path / RECORD
         asked = {"format": FORMAT, **plain(record)}
@@ -180,10 +208,7 @@ class BatchFolder:
             with atomic_file(file) as aside:
                 write_json(asked, aside)
             return
-        try:
-            there = json.loads(file.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise InvalidInputError(f"{file} is damaged. Say --overwrite to begin anew.") from error
+        there = self._asked_before()
         different = sorted(key for key in {*there, *asked} if there.get(key) != asked.get(key))
         if different:
             raise InvalidInputError(
@@ -194,7 +219,8 @@ class BatchFolder:
     def _clear(self) -> None:
         """Remove the results of a former batch, and nothing else."""
         for name in self._known().values():
-            shutil.rmtree(self.path / name, ignore_errors=True)
+            if self._is_result(name):
+                shutil.rmtree(self.path / name, ignore_errors=True)
         for name in (RECORD, NAMES, TABLE, LOG):
             (self.path / name).unlink(missing_ok=True)
 
@@ -214,41 +240,30 @@ class BatchFolder:
 
     # --- names ----------------------------------------------------------------------------------------
 
-    def _known(self) -> dict[tuple[tuple[str, str], ...], str]:
-        """The names that sources have already."""
+    def _known(self) -> dict[Key, str]:
+        """The names that cases have already."""
         file = self.path / NAMES
-        if not file.is_file():
-            return {}
-        with file.open(encoding="utf-8", newline="") as stream:
-            rows = list(csv.DictReader(stream))
-        return {tuple((k, v) for k, v in row.items() if k != "case" and v): row["case"] for row in rows}
+        if file.is_file():
+            return read_names(file)
+        if any(self._is_result(entry.name) for entry in self.path.iterdir()):
+            raise InvalidInputError(
+                f"{file} is missing, so that nobody can tell which case is which. Put it back, or name a new folder "
+                "for the results."
+            )
+        return {}
 
-    def _write_names(self, cases: Sequence[Case], known: Mapping[tuple[tuple[str, str], ...], str]) -> None:
-        """Write which source each case is, readable by its owner alone; cases of former runs stay listed."""
-        names = {**{inputs: name for inputs, name in known.items()}, **{c.source.inputs: c.name for c in cases}}
-        columns = list(dict.fromkeys(key for inputs in names for key, _ in inputs))
-        rows = sorted((name, *(dict(inputs).get(column) for column in columns)) for inputs, name in names.items())
-        with atomic_file(self.path / NAMES, overwrite=True) as aside:
-            os.close(os.open(aside, os.O_CREAT | os.O_WRONLY, 0o600))
-            write_table(("case", *columns), rows, aside)
+    def _is_result(self, name: str) -> bool:
+        """Whether a folder holds a result of Manabi's, be it damaged."""
+        folder = self.path / name
+        if folder.is_symlink() or not (folder / "result.json").is_file():
+            return False
+        try:
+            content = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return True
+        return isinstance(content, dict) and str(content.get("format")).startswith("manabi-result/")
 
 
 def _is_left_over(entry: Path) -> bool:
     """Whether a process that was killed left this behind: something half written."""
     return entry.name.startswith(ASIDE_PREFIX)
-
-
-def _neutral(taken: set[str]) -> str:
-    numbers = [int(name[5:]) for name in taken if re.fullmatch(r"case-\d+", name)]
-    return f"case-{max(numbers, default=0) + 1:04d}"
-
-
-def _kept(title: str, taken: set[str]) -> str:
-    """A folder name that every system can have, as like the source's as possible, and not taken."""
-    name = re.sub(r'[\x00-\x1f\x7f\\/:*?"<>|]', "_", unicodedata.normalize("NFC", title)).strip(" .")[:80] or "case"
-    if name.split(".")[0].lower() in WINDOWS_DEVICES or name.casefold() in OWN:
-        name = f"_{name}"
-    chosen, count = name, 2
-    while chosen.casefold() in taken:
-        chosen, count = f"{name}-{count}", count + 1
-    return chosen

@@ -21,6 +21,10 @@ from manabi.worker_process import Message, WorkerProcess, python_executable, sta
 POLL_S = 0.1
 SHUTDOWN_S = 4.0
 """Longer than a cancelled child takes to remove what it has half written."""
+SILENCE_S = 300.0
+"""A worker process that is heard of no more for so long is given up; it says every 2 s that it works (our choice)."""
+DEAD_S = 5.0
+"""So long the last words of a process that has ended may be on their way."""
 
 
 class Slot:
@@ -82,6 +86,7 @@ class Pool:
                 if cancel.is_set():
                     raise CancelledError("Cancelled. Finished cases are kept; the same command continues.")
                 yield from self._take(waiting, on_step)
+                yield from self._look_after(waiting)
         finally:
             self._end()
 
@@ -97,12 +102,28 @@ class Pool:
         if event == "progress":
             slot.fraction = float(message["fraction"])
             on_step(f"{slot.case.name} {message['text']}")
-        elif event in ("done", "failed", "closed"):
+        elif event in ("done", "failed", "broken", "closed"):
             yield slot.case.name if event == "done" else self._failed(slot, slot.case, message)
             slot.case = None
-            if event == "closed":
+            if event in ("broken", "closed"):
                 process.kill()
                 slot.process = None
+            yield from self._give(slot, waiting)
+
+    def _look_after(self, waiting: deque[Case]) -> Iterator[Row | str]:
+        """Give up processes that have died or hang, so that no case waits for ever."""
+        for slot in self._slots:
+            process = slot.process
+            if process is None or slot.case is None:
+                continue
+            silent_s = process.silent_s(starting=True)
+            if silent_s > SILENCE_S:
+                process.fate = f"The worker process hung: it was not heard of for {SILENCE_S:.0f} s, and was ended."
+            elif process.alive or silent_s <= DEAD_S:
+                continue
+            yield self._failed(slot, slot.case, {"event": "closed"})
+            process.kill()
+            slot.case, slot.process = None, None
             yield from self._give(slot, waiting)
 
     def _give(self, slot: Slot, waiting: deque[Case]) -> Iterator[Row]:
@@ -115,6 +136,7 @@ class Pool:
                 "inputs": dict(case.source.inputs),
                 "folder": str((self._folder.path / case.name).absolute()),
                 "settings": [*self._settings, *case.source.settings],
+                "overwrite": self._folder.has_result(case),
             }
             try:
                 self._running(slot).send(job)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -63,6 +64,8 @@ class BatchRequest:
         unknown = sorted({*self.patterns, *self.series} - set(names))
         if unknown:
             raise InvalidInputError(f"{method.title} has no input {', '.join(unknown)}. It takes {', '.join(names)}.")
+        for name, pattern in self.patterns.items():
+            check_pattern(name, pattern)
         if self.image_format not in (*SUFFIX, "dicom"):
             raise InvalidInputError(f"Unknown image format {self.image_format!r}. Choose nifti, nrrd or dicom.")
         if self.workers < 1:
@@ -93,3 +96,14 @@ class BatchRequest:
         }  # fmt: skip
         common = {"method": self.method, "image_format": self.image_format, "series": dict(self.series)}
         return {**common, "context": context}
+
+
+def check_pattern(name: str, pattern: str) -> None:
+    """Raise InvalidInputError for what is no glob pattern within a folder."""
+    try:
+        next(Path(os.devnull).glob(pattern), None)
+    except (ValueError, NotImplementedError, IndexError) as error:
+        raise InvalidInputError(
+            f"The pattern {pattern!r} of {name} is none for files in a case's folder ({str(error).rstrip('.')}). "
+            f"Give one such as: --pattern '{name}=**/*.nii.gz'"
+        ) from error

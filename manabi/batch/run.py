@@ -15,7 +15,10 @@ from manabi.batch.pool import Pool, failed_row
 from manabi.batch.request import BatchRequest
 from manabi.batch.sources import find_cases
 from manabi.context import ProgressCallback
-from manabi.errors import InvalidInputError
+from manabi.errors import InvalidInputError, WorkerError
+
+UNWRITABLE = "could not be written: it is open in another program, or its place is taken."
+UNREADABLE = "The result was written, but cannot be read. Check the disk, and run the same command again."
 
 
 @dataclass(frozen=True)
@@ -27,12 +30,14 @@ class Report:
         rows: one per case, in order.
         left_out: files of the source that are no images.
         kept: how many of the cases were done before.
+        notes: what a reader of the table should know of the batch as a whole.
     """
 
     folder: Path
     rows: tuple[Row, ...]
     left_out: int = 0
     kept: int = 0
+    notes: tuple[str, ...] = ()
 
     @property
     def table(self) -> Path:
@@ -64,7 +69,7 @@ class Report:
         return {
             "folder": str(self.folder), "table": str(self.table), "log": str(self.log),
             "cases": len(self.rows), "done": len(self.done), "failed": len(self.failed), "kept": self.kept,
-            "left_out": self.left_out, "exit_code": self.exit_code,
+            "left_out": self.left_out, "notes": list(self.notes), "exit_code": self.exit_code,
             "failures": [{"case": r.case, "error": r.error, "exit_code": r.exit_code} for r in self.failed],
         }  # fmt: skip
 
@@ -91,13 +96,20 @@ def run_batch(
         words = [*(case.name for case in cases), request.method, *OUTCOMES]
         log.hide_paths((path for case in cases for _, path in case.source.inputs), keep=words)
         batch = _Batch(folder, cases, on_progress)
+        batch.notes += [*found.notes, *_repeated(len(found.cases) - len(cases))]
         batch.folder.log.info("%s: %d cases, %d of them done before", request.method, len(cases), batch.kept)
         try:
             batch.work(request, cancel or threading.Event())
         finally:
-            folder.write_table(batch.table())
+            if not batch.write_table():
+                batch.notes.append(f"{TABLE} {UNWRITABLE} Close it there; the same command then writes it anew.")
             batch.tell_end()
-        return Report(request.output, tuple(batch.table()), found.left_out, batch.kept)
+        return Report(request.output, tuple(batch.table()), found.left_out, batch.kept, tuple(batch.notes))
+
+
+def _repeated(count: int) -> list[str]:
+    """What to say of rows of a CSV that say the same as another one."""
+    return [f"{count} of the rows repeat another one, and are one case with it."] if count else []
 
 
 class _Batch:
@@ -105,9 +117,12 @@ class _Batch:
 
     def __init__(self, folder: BatchFolder, cases: Sequence[Case], on_progress: ProgressCallback | None) -> None:
         self.folder, self.cases = folder, cases
-        self.rows = {case.name: folder.done_row(case.name) for case in cases if folder.is_done(case)}
+        done = [folder.done_row(case.name) for case in cases]
+        self.rows = {row.case: row for row in done if row is not None}
         self.kept = len(self.rows)
+        self.notes: list[str] = []
         self._on_progress = on_progress
+        self._told = False
 
     def table(self) -> list[Row]:
         """A row for every case."""
@@ -124,9 +139,20 @@ class _Batch:
         with closing(pool.run(missing, cancel, lambda text: self._tell(pool, text))) as outcomes:
             for outcome in outcomes:
                 row = outcome if isinstance(outcome, Row) else self.folder.done_row(outcome)
-                self._record(row, pool.details)
-                self.folder.write_table(self.table())
+                self._record(row or failed_row(str(outcome), WorkerError(UNREADABLE)), pool.details)
+                self.write_table()
                 self._tell(pool, "")
+
+    def write_table(self) -> bool:
+        """Bring ``batch.csv`` up to date; False where it cannot be now, as on Windows while Excel has it open."""
+        try:
+            self.folder.write_table(self.table())
+        except InvalidInputError:
+            if not self._told:
+                self.folder.log.warning("%s %s It is tried again after every case.", TABLE, UNWRITABLE)
+            self._told = True
+            return False
+        return True
 
     def _record(self, row: Row, details: dict[str, str] | None = None) -> None:
         """Note what became of a case, in the table and the log."""
@@ -148,6 +174,8 @@ class _Batch:
 
     def tell_end(self) -> None:
         """Close the log of this run."""
+        for note in self.notes:
+            self.folder.log.warning("%s", note)
         rows = self.table()
         counts = {status: sum(row.status == status for row in rows) for status in OUTCOMES}
         self.folder.log.info("%s", ", ".join(f"{count} {status}" for status, count in counts.items()))

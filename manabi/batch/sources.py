@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
+import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from manabi.batch.spreadsheet import Rows, read_rows
 from manabi.errors import InvalidInputError, ManabiError
 from manabi.method import Method
 
 IMAGES = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd", ".mgz", ".mgh", ".png", ".jpg", ".jpeg", ".tif", ".tiff")
 DICOM = (".dcm", ".dicom", ".ima")
 CASE_COLUMN = "case"
+SETTING = "set:"
+"""How the columns of a case's own settings begin in its key."""
+Key = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
@@ -35,13 +39,38 @@ class Source:
     settings: tuple[str, ...] = ()
     problem: str = ""
 
+    @property
+    def key(self) -> Key:
+        """What makes it this case and no other: its inputs and its own settings, by column."""
+        settings = (text.partition("=") for text in self.settings)
+        return key_of((*self.inputs, *((f"{SETTING}{name}", value) for name, _, value in settings)))
+
+
+def key_of(columns: Iterable[tuple[str, str]]) -> Key:
+    """A case's key from its columns in any order; numbers count as equal however they are written."""
+    return tuple(sorted((name, _plain(value) if name.startswith(SETTING) else value) for name, value in columns))
+
+
+def _plain(value: str) -> str:
+    try:
+        return f"{float(value):.15g}"
+    except ValueError:
+        return value
+
 
 @dataclass(frozen=True)
 class Found:
-    """The cases of a source, and how many files beside them are no images."""
+    """The cases of a source.
+
+    Attributes:
+        cases: in the order of their names or rows.
+        left_out: how many files beside them are no images.
+        notes: what else was left out, without names.
+    """
 
     cases: list[Source]
     left_out: int = 0
+    notes: tuple[str, ...] = ()
 
 
 def find_cases(source: Path, method: Method[Any], patterns: Mapping[str, str], output: Path) -> Found:
@@ -51,44 +80,75 @@ def find_cases(source: Path, method: Method[Any], patterns: Mapping[str, str], o
         source: folder or CSV.
         method: whose inputs are looked for.
         patterns: glob pattern within a case's folder, per input name.
-        output: the batch's own folder, which is never a case.
+        output: the batch's own folder; neither it nor what it lies in is a case.
 
     Raises:
         InvalidInputError: where there are none, or the source is something else.
     """
-    if source.is_dir():
-        found = _in_folder(source.absolute(), method, patterns, output.absolute())
-    elif source.is_file() and source.suffix.lower() in (".csv", ".tsv", ".txt"):
-        found = Found(_in_table(source.absolute(), method))
-    elif source.exists():
-        raise InvalidInputError(f"{source} is neither a folder nor a CSV. For one image, use: manabi run")
-    else:
-        raise InvalidInputError(f"There is no file or folder {source}. Check the path.")
+    try:
+        found = _found(source, method, patterns, output)
+    except OSError as error:
+        why = error.strerror
+        raise InvalidInputError(f"{source} cannot be read ({why}). Check the path and its rights.") from error
     if not found.cases:
-        raise InvalidInputError(f"{source} holds no case: expected a sub-folder or an image per case.")
+        notes = "".join(f" {note}" for note in found.notes)
+        raise InvalidInputError(f"{source} holds no case: expected a sub-folder or an image per case.{notes}")
     return found
+
+
+def _found(source: Path, method: Method[Any], patterns: Mapping[str, str], output: Path) -> Found:
+    if source.is_dir():
+        return _in_folder(source.resolve(), method, patterns, output.resolve())
+    if source.is_file() and source.suffix.lower() in (".csv", ".tsv", ".txt"):
+        return Found(_in_table(source, method))
+    if source.exists():
+        raise InvalidInputError(f"{source} is neither a folder nor a CSV. For one image, use: manabi run")
+    raise InvalidInputError(f"There is no file or folder {source}. Check the path.")
 
 
 # --- a folder -----------------------------------------------------------------------------------------------------
 
 
 def _in_folder(source: Path, method: Method[Any], patterns: Mapping[str, str], output: Path) -> Found:
-    entries = [e for e in sorted(source.iterdir()) if not e.name.startswith(".") and e.absolute() != output]
-    folders = [entry for entry in entries if entry.is_dir()]
+    entries = [entry for entry in sorted(source.iterdir()) if not entry.name.startswith(".")]
+    folders = [entry for entry in entries if entry.is_dir() and not _holds(entry, output)]
     files = [entry for entry in entries if entry.is_file()]
     first = method.inputs[0].name
     images = [f for f in files if (f.match(patterns[first]) if first in patterns else is_image(f))]
     _refuse_series(images)
     cases = [_from_folder(folder, method, patterns) for folder in folders]
     cases += [Source(stem(image), ((first, str(image)),)) for image in images]
-    return Found(sorted(cases, key=lambda case: case.title), len(files) - len(images))
+    notes = _left_out(entries, output)
+    return Found(sorted(cases, key=lambda case: case.title), len(files) - len(images), notes)
+
+
+def _holds(entry: Path, output: Path) -> bool:
+    """Whether a folder is the output or holds it."""
+    return entry.resolve() in (output, *output.parents)
+
+
+def _left_out(entries: Sequence[Path], output: Path) -> tuple[str, ...]:
+    """What of a source is no case, but for files that are no images."""
+    notes = []
+    dangling = sum(not (entry.is_dir() or entry.is_file()) for entry in entries)
+    if dangling:
+        notes.append(
+            f"{dangling} {'entry' if dangling == 1 else 'entries'} of the source could not be read (a link to what is "
+            "not there, for instance)."
+        )
+    if any(entry.resolve() in output.parents for entry in entries):
+        notes.append("The folder of the source in which the results are written was left out.")
+    return tuple(notes)
 
 
 def _from_folder(folder: Path, method: Method[Any], patterns: Mapping[str, str]) -> Source:
+    whole = ((method.inputs[0].name, str(folder)),)
     try:
         inputs = _matched(folder, method, patterns) if patterns else _guessed(folder, method)
     except InvalidInputError as error:
-        return Source(folder.name, ((method.inputs[0].name, str(folder)),), problem=str(error))
+        return Source(folder.name, whole, problem=str(error))
+    except OSError as error:
+        return Source(folder.name, whole, problem=f"The case's folder cannot be read ({error.strerror}).")
     return Source(folder.name, tuple((name, str(path)) for name, path in inputs.items()))
 
 
@@ -132,18 +192,25 @@ def is_image(path: Path) -> bool:
     suffix = _suffix(path)
     if suffix in (*IMAGES, *DICOM):
         return True
+    return (suffix == "" or suffix[1:].isdigit()) and path.name.upper() != "DICOMDIR" and _is_dicom(path)
+
+
+def _is_dicom(path: Path) -> bool:
+    """Whether a file is DICOM by its content; False where it cannot be read."""
     from manabi.io.radiograph import is_dicom
 
-    return (suffix == "" or suffix[1:].isdigit()) and path.name.upper() != "DICOMDIR" and is_dicom(path)
+    try:
+        return is_dicom(path)
+    except OSError:
+        return False
 
 
 def _refuse_series(images: Sequence[Path]) -> None:
     """Refuse a folder that is itself one DICOM series: its slices are no cases."""
     from manabi.io.dicom.headers import find_headers
-    from manabi.io.radiograph import is_dicom
 
     uids: Counter[str] = Counter()
-    for path in (p for p in images if _suffix(p) not in IMAGES and is_dicom(p)):
+    for path in (p for p in images if _suffix(p) not in IMAGES and _is_dicom(p)):
         with suppress(ManabiError):  # a damaged file is a case that fails
             headers, _ = find_headers(path)
             uids.update(header.text("SeriesInstanceUID") for header in headers)
@@ -159,43 +226,52 @@ def _refuse_series(images: Sequence[Path]) -> None:
 
 def _in_table(path: Path, method: Method[Any]) -> list[Source]:
     """One case per row; columns named as inputs hold paths, those named as parameters hold settings."""
-    rows, columns = _rows(path)
+    given, columns = read_rows(path)
     names = [spec.name for spec in method.inputs]
+    fields = [f.name for f in dataclasses.fields(method.parameters_type)]
+    rows, known = _renamed(given, columns, [CASE_COLUMN, *names, *fields])
     needed = [spec.name for spec in method.inputs if not spec.optional]
-    missing = [name for name in needed if name not in columns]
+    missing = [name for name in needed if name not in known]
     if missing:
         raise InvalidInputError(
             f"{path.name} has no column {', '.join(missing)}; its columns are {', '.join(columns)}. "
             f"Name them after the inputs: {', '.join(names)}."
         )
-    settings = [f.name for f in dataclasses.fields(method.parameters_type) if f.name in columns]
-    return [_from_row(row, path.parent, names, needed, settings) for row in rows]
+    settings = [name for name in fields if name in known]
+    return [_from_row(row, path.absolute().parent, names, needed, settings) for row in rows]
 
 
-def _rows(path: Path) -> tuple[list[dict[str, str]], list[str]]:
-    """Rows and columns of a CSV as spreadsheets write it: UTF-8 with or without a mark; comma, semicolon or tab."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InvalidInputError(f"{path.name} is not UTF-8. Save it as 'CSV UTF-8'.") from error
-    head = text.partition("\n")[0]
-    delimiter = max(",;\t", key=head.count)
-    reader = csv.DictReader(text.splitlines(), delimiter=delimiter)
-    rows = [
-        {(key or "").strip(): (value or "").strip() for key, value in row.items() if isinstance(value, str)}
-        for row in reader
-    ]
-    return [row for row in rows if any(row.values())], [name.strip() for name in reader.fieldnames or []]
+def _renamed(rows: Rows, columns: Sequence[str], wanted: Sequence[str]) -> tuple[Rows, set[str]]:
+    """The rows under the names that are wanted, and which of these there are; capitals do not matter.
+
+    Raises:
+        InvalidInputError: where it is not clear which column is meant.
+    """
+    meant = {}
+    for name in wanted:
+        alike = [column for column in columns if column.casefold() == name.casefold()]
+        found = [column for column in alike if column == name] or alike
+        if len(found) > 1:
+            raise InvalidInputError(f"The table has {len(found)} columns {name}. Leave one of them.")
+        if found:
+            meant[name] = found[0]
+    return [{name: row.get(column, "") for name, column in meant.items()} for row in rows], set(meant)
 
 
 def _from_row(
     row: Mapping[str, str], base: Path, names: Sequence[str], needed: Sequence[str], settings: Sequence[str]
 ) -> Source:
-    inputs = tuple((name, str(base / row[name])) for name in names if row.get(name))
+    inputs = tuple((name, str(_in_place(base / row[name]))) for name in names if row.get(name))
     empty = [name for name in needed if not row.get(name)]
     title = row.get(CASE_COLUMN) or (stem(Path(inputs[0][1])) if inputs else "")
     given = tuple(f"{name}={row[name]}" for name in settings if row.get(name))
     return Source(title, inputs, given, f"The row names no file for {', '.join(empty)}." if empty else "")
+
+
+def _in_place(path: Path) -> Path:
+    """A path with the same text however its folder was reached: through links, or by way of ``..``."""
+    name = path.name
+    return path.resolve() if name in ("", os.pardir) else path.parent.resolve() / name
 
 
 def _suffix(path: Path) -> str:

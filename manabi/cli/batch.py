@@ -51,6 +51,7 @@ def show(report: Report) -> None:
     console.line(f"{len(report.done)} of {len(report.rows)} cases done{before}. Table: {report.table}")
     if report.left_out:
         console.warnings([f"Left out of the source, as they are no images: {report.left_out} file(s)."])
+    console.warnings(report.notes)
     if not report.failed:
         return
     rows = [(row.case, row.error) for row in report.failed[:SHOWN]]

@@ -13,6 +13,7 @@ from manabi.cli.outcome import print_json
 from manabi.context import Context, Precision
 from manabi.errors import InvalidInputError
 from manabi.io import read_volume
+from manabi.io.atomic import check_place
 from manabi.io.results import ImageFormat, to_json, write_result
 from manabi.method import Method
 from manabi.parameters import Parameters
@@ -80,10 +81,9 @@ def check_output(folder: Path, overwrite: bool) -> None:
     """Refuse a folder that cannot take the results, before any work is done.
 
     Raises:
-        InvalidInputError: where it is a file, or has files in it and ``overwrite`` is not set.
+        InvalidInputError: where it is a file, cannot be made, or has files in it and ``overwrite`` is not set.
     """
-    if folder.exists() and not folder.is_dir():
-        raise InvalidInputError(f"{folder} is a file. Name a folder for the results.")
+    check_place(folder)
     if folder.is_dir() and not overwrite and any(folder.iterdir()):
         raise InvalidInputError(f"{folder} has files in it. Name a new folder, or say --overwrite to replace it.")
 

@@ -16,6 +16,8 @@ ASIDE_PREFIX = ".manabi-"
 """How names begin that are being written; a process that was killed leaves them behind."""
 FULL = (errno.ENOSPC, errno.EDQUOT)
 FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+NO_PLACE = (FileExistsError, FileNotFoundError, NotADirectoryError)
+"""What making a folder raises where a file is in its way, or the system has none there."""
 
 
 @contextlib.contextmanager
@@ -75,6 +77,30 @@ def atomic_folder(path: Path | str, *, overwrite: bool = False) -> Iterator[Path
             raise
 
 
+def check_place(folder: Path) -> None:
+    """Refuse, before any work is done for it, a folder that cannot be made or written to.
+
+    Raises:
+        InvalidInputError: where a file is in its way, or writing is not allowed.
+    """
+    nearest = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if _is_there(parent))
+    if not nearest.is_dir():
+        way = (
+            f"{folder} is a file." if nearest == folder.absolute() else f"{folder} lies in {nearest}, which is a file."
+        )
+        raise InvalidInputError(f"{way} Name a folder for the results.")
+    if not os.access(nearest, os.W_OK):
+        raise InvalidInputError(f"Not allowed to write to {nearest}. Name a folder of your own for the results.")
+
+
+def _is_there(path: Path) -> bool:
+    """Whether a path exists; False, too, where nobody may look."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
+
+
 def _aside(target: Path) -> Path:
     """A name of its own beside the target, with the target's suffixes; short enough for every file system."""
     return target.parent / f"{ASIDE_PREFIX}{uuid.uuid4().hex[:12]}-{target.name[-40:]}"
@@ -98,7 +124,12 @@ def _replace_folder(aside: Path, target: Path) -> None:
 def _make_parents(folder: Path) -> list[Path]:
     """Make a folder with its parents; returns those that were not there, innermost first."""
     made = [parent for parent in (folder, *folder.parents) if not parent.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except NO_PLACE as error:
+        raise InvalidInputError(
+            f"The folder {folder} cannot be made ({error.strerror}). Name a folder of your own."
+        ) from error
     return made
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -110,6 +111,22 @@ def _existing(path: Path) -> Path:
     return path
 
 
+def itk_path(path: Path) -> str:
+    """A path as ITK takes it; a name that is no Unicode, as POSIX systems can have it, would end the process there.
+
+    Raises:
+        InvalidInputError: for such a name.
+    """
+    text = str(path)
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise InvalidInputError(
+            f"{path} has characters in it that are not UTF-8, which ITK cannot take. Rename the file or its folder."
+        ) from error
+    return text
+
+
 def _is_index(path: Path) -> bool:
     """Whether a file in a DICOM folder is none of its images."""
     return path.name.startswith(".") or path.name.upper() == "DICOMDIR"
@@ -130,12 +147,25 @@ def _read_dicom(path: Path, series: str | None, name: str) -> Volume:
     files = [file for file in path.iterdir() if not _is_index(file)] if path.is_dir() else [path]
     if path.is_file() and not is_dicom(path):
         raise InvalidInputError(f"{path} is no image that Manabi can read. It reads {READABLE}.")
-    if len(files) == 1 and files[0].is_file() and is_radiograph(files[0]):
-        return read_radiograph(files[0], name=name)
+    if len(files) == 1 and files[0].is_file():
+        with _without_name(files[0], path):
+            if is_radiograph(files[0]):
+                return read_radiograph(files[0], name=name)
     from manabi.io.dicom import read_dicom
 
     volume = read_dicom(path, series=series)
     return volume if name == "volume" else replace(volume, name=name)
+
+
+@contextmanager
+def _without_name(file: Path, asked: Path) -> Iterator[None]:
+    """Errors about the only file of a folder do not tell its name, which nobody typed and which may be a patient's."""
+    try:
+        yield
+    except ManabiError as error:
+        if file != asked:
+            error.args = (str(error).replace(str(file), f"the only file of {asked}"),)
+        raise
 
 
 def _read_itk(path: Path, name: str) -> Volume:
@@ -144,7 +174,7 @@ def _read_itk(path: Path, name: str) -> Volume:
 
     warnings = _nrrd_warnings(path) if _suffix(path) in (".nrrd", ".nhdr") else []
     reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
+    reader.SetFileName(itk_path(path))
     try:
         reader.ReadImageInformation()
         _check_scalar(reader, path)
@@ -219,7 +249,7 @@ def _write_itk(image: sitk.Image, path: Path) -> None:
     import SimpleITK as sitk
 
     try:
-        sitk.WriteImage(image, str(path), True)
+        sitk.WriteImage(image, itk_path(path), True)
     except RuntimeError as error:
         free = shutil.disk_usage(path.parent).free
         if free < image.GetNumberOfPixels() * image.GetSizeOfPixelComponent():

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from manabi.errors import DependencyError, InvalidInputError
+from manabi.io.files import itk_path
 from manabi.volume import Volume
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def _values_by_itk(dataset: Dataset, path: Path) -> np.ndarray:
     try:
         if "ModalityLUTSequence" in dataset:
             raise RuntimeError("GDCM leaves the modality LUT table out")
-        array = sitk.GetArrayFromImage(sitk.ReadImage(str(path)))[0]
+        array = sitk.GetArrayFromImage(sitk.ReadImage(itk_path(path)))[0]
     except RuntimeError as error:
         raise DependencyError(
             f"{path} is compressed ({dataset.file_meta.TransferSyntaxUID.name}) and cannot be decoded here. "
@@ -186,7 +187,7 @@ def _from_picture(path: Path, name: str) -> Volume:
     import SimpleITK as sitk
 
     try:
-        image = sitk.ReadImage(str(path))
+        image = sitk.ReadImage(itk_path(path))
     except RuntimeError as error:
         raise InvalidInputError(
             f"{path} cannot be read as a picture or DICOM: it is damaged, truncated, or of a rare kind. "

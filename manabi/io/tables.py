@@ -49,9 +49,18 @@ def write_json(value: Any, path: Path) -> Path:
     return path
 
 
-def write_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], path: Path) -> Path:
-    """Write a CSV that does not depend on the locale: UTF-8, commas, decimal points, blank for what is unknown."""
-    with path.open("w", encoding="utf-8", newline="") as file:
+def write_table(
+    columns: Sequence[str], rows: Iterable[Sequence[Any]], path: Path, errors: str = "strict"
+) -> Path:  # fmt: skip
+    """Write a CSV that does not depend on the locale: UTF-8, commas, decimal points, blank for what is unknown.
+
+    Args:
+        columns: the heading.
+        rows: as many cells each.
+        path: the file; replaced where it is there.
+        errors: what to do with text that is no Unicode, as for ``open``.
+    """
+    with path.open("w", encoding="utf-8", errors=errors, newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(columns)
         writer.writerows([plain(cell) for cell in row] for row in rows)

@@ -26,6 +26,8 @@ REGION_SCORES = ("nrmse_brain", "nrmse_striatum")
 RATIOS = tuple(f"sbr_{structure}_{side}" for structure, side in REGIONS)
 LEAST_COVER = 0.98
 """Share of the short scan's brain that the full-time scan must hold (our choice)."""
+LEAST_SHARED = 0.25
+"""Share of the short scan's brain in which the full-time scan must show a head, too; more is motion (our choice)."""
 MOVED_MM = 12.0
 """Striata that lie farther apart are told: the fit scatters by up to 5 mm on simulated short scans (our choice)."""
 
@@ -152,7 +154,7 @@ def _per_brain_mean(volume: Volume, brain: np.ndarray) -> np.ndarray:
     values = np.asarray(volume.array, float)
     mean = float(values[brain].mean())
     if mean <= 0:
-        raise InvalidInputError(f"{volume.name} has no counts where the other scan has its brain; check the series.")
+        raise InvalidInputError("One image has no counts where the other one has its brain. Check the series.")
     return values / mean
 
 
@@ -170,29 +172,65 @@ def _table(rows: Mapping[str, Mapping[str, Cell]], columns: tuple[str, ...]) -> 
 def on_grid(full: Volume, scan: Volume, context: Context) -> Volume:
     """The full-time scan on the short scan's grid: reordered without loss, or resampled with a warning.
 
+    Whatever would make the comparison impossible is found here, before the short scan is denoised.
+
     Raises:
-        InvalidInputError: where it does not hold the short scan's brain, as when it is of another session.
+        InvalidInputError: where it does not hold the short scan's brain, as when it is of another session, or shows no
+            head there.
     """
+    try:
+        brain = brain_mask(scan)
+    except InvalidInputError:  # that is said of the short scan, where it matters
+        brain = np.zeros(scan.shape, bool)
+    placed = _placed(full, scan, brain, context)
+    _check_head(placed, brain)
+    return placed
+
+
+def _placed(full: Volume, scan: Volume, brain: np.ndarray, context: Context) -> Volume:
     if full.grid.same_as(scan.grid):
         return full
     turned = full.reoriented_like(scan.grid)
     if turned.grid.same_as(scan.grid):
         return turned
-    _check_cover(full, scan)
+    _check_cover(full, scan, brain)
     context.warn("The full-time scan lies on another grid; it was resampled to the short scan's for the comparison.")
     return full.resampled(scan.grid)
 
 
-def _check_cover(full: Volume, scan: Volume) -> None:
-    brain = brain_mask(scan)
+def _check_head(full: Volume, brain: np.ndarray) -> None:
+    """Refuse a scan without a head, or without counts, where the short scan has its brain."""
+    if not brain.any():
+        return
+    if np.asarray(full.array)[brain].mean() <= 0:
+        raise InvalidInputError(
+            "full_time: the full-time scan has no counts where the short scan has its brain. Choose the scan of the "
+            "same patient and session, exported with its counts."
+        )
+    try:
+        head = brain_mask(full)
+    except InvalidInputError as error:
+        raise InvalidInputError(f"full_time: {error}") from error
+    shared = float(head[brain].mean())
+    if shared < LEAST_SHARED:
+        raise InvalidInputError(
+            f"full_time: the full-time scan shows a head in {100 * shared:.0f} % of the place where the short scan has "
+            "its brain; expected nearly all of it. Choose the scan of the same patient and session, without hot spots "
+            "at its edge."
+        )
+
+
+def _check_cover(full: Volume, scan: Volume, brain: np.ndarray) -> None:
+    if not brain.any():
+        return
     k, j, i = np.nonzero(brain)
     index = full.grid.ijk_of(scan.grid.ras_of(np.stack([i, j, k], -1)))
     size = np.array(full.shape[::-1])
     inside = ((index >= -0.5) & (index <= size - 0.5)).all(-1)
     if inside.mean() < LEAST_COVER:
         raise InvalidInputError(
-            f"The full-time scan holds {100 * inside.mean():.0f} % of the brain in the short scan; expected all of it. "
-            "Choose the scan of the same patient and session, or register it to the short scan first."
+            f"full_time: the full-time scan holds {100 * inside.mean():.0f} % of the brain in the short scan; expected "
+            "all of it. Choose the scan of the same patient and session, or register it to the short scan first."
         )
 
 

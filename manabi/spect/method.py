@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -110,7 +111,8 @@ class SPECTDenoise(Method[SPECTParameters]):
                 study = self._quantify(volume, done.volume, parameters, context, result)
         if full is not None:
             context.progress(0.92, "Comparing with the full-time scan")
-            self._compare_full(volume, full, study, parameters, context, result)
+            with _or_left_out(context):
+                self._compare_full(volume, full, study, parameters, context, result)
         return result
 
     def load(self, context: Context) -> None:
@@ -182,8 +184,10 @@ class SPECTDenoise(Method[SPECTParameters]):
             warnings=list(straight.warnings),
         )
         if target is not None:
-            five = {"input": images.images, "denoised": out, "full_time": paper.paper_images(target, middle).images}
-            result.tables["comparison"] = comparison.slice_table(five)
+            with _or_left_out(context):
+                full_slices = paper.paper_images(target, middle).images
+                five = {"input": images.images, "denoised": out, "full_time": full_slices}
+                result.tables["comparison"] = comparison.slice_table(five)
         return result
 
     def _denoise_slices(self, images: np.ndarray, denoiser: str, context: Context) -> np.ndarray:
@@ -276,6 +280,15 @@ class SPECTDenoise(Method[SPECTParameters]):
         return [draw_study(inputs["spect"], result, folder / "before_after.png"), *charts]
 
 
+@contextmanager
+def _or_left_out(context: Context) -> Iterator[None]:
+    """What fails here costs the comparison, not the denoised image that is done already."""
+    try:
+        yield
+    except (ValueError, ArithmeticError) as error:
+        context.warn(f"The comparison with the full-time scan was left out: {error}")
+
+
 def _difference(after: Volume, before: Volume) -> Volume:
     """After minus before, in their own units; negative where denoising took counts away."""
     values = np.asarray(after.array, np.float32) - np.asarray(before.array, np.float32)
@@ -298,5 +311,3 @@ def _flag_noise(noise: float, trained: list[float] | None, context: Context) -> 
             f"Out of the training range: this scan is {word} than those the bundle was trained on (noise removed "
             f"{noise:.3f} of the head's mean, trained on {low:.3f} to {high:.3f}). Read the result with care."
         )
-
-

@@ -15,9 +15,10 @@ import shutil
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, quote, urlsplit, urlunsplit
 
 import manabi
 from manabi.errors import CorruptModelError, DownloadError, InvalidInputError, ManabiError
@@ -30,7 +31,9 @@ TIMEOUT_S = 30.0
 """Without a word from the server for so long the download has broken off (our choice)."""
 CHUNK = 256 * 1024
 LOCAL = ("localhost", "127.0.0.1", "::1")
-_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
+_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
+_SAFE = "/%:@!$&'()*+,;=?~-._"
+"""What stays as it is in the path and the query of an address; everything else is written with ``%``."""
 
 logger = logging.getLogger(__name__)
 
@@ -42,13 +45,26 @@ def is_url(text: str) -> bool:
 
 def check_url(url: str) -> None:
     """Refuse what is not encrypted, unless it comes from this computer; raises InvalidInputError."""
-    parts = urlsplit(url)
+    parts = _parts(url)
     if parts.scheme.lower() == "https" and parts.hostname:
         return
     if parts.scheme.lower() != "http" or parts.hostname not in LOCAL:
         raise InvalidInputError(
-            f"A model is downloaded from an https:// address; got {parts.scheme}://{parts.hostname}."
+            f"A model is downloaded from an https:// address; got {parts.scheme}://{parts.hostname or ''}."
         )
+
+
+def _parts(url: str) -> SplitResult:
+    """The parts of an address; raises InvalidInputError where it is none, or holds a password."""
+    try:
+        parts = urlsplit(url.strip())
+        valid = parts.port is None or parts.port > 0
+        (parts.hostname or "").encode("idna")
+    except ValueError as error:
+        raise InvalidInputError(f"This is no valid address ({error}). A model's begins with https://.") from error
+    if not valid or "@" in parts.netloc:
+        raise InvalidInputError("An address of a model has no user name, password or port 0 in it. Leave them out.")
+    return parts
 
 
 def check_sha256(text: str) -> str:
@@ -126,32 +142,95 @@ def _is_whole(partial: Path, sha256: str) -> bool:
 
 
 def _fetch(url: str, partial: Path, limit_bytes: int, progress: Progress) -> None:
-    """Append what is missing to the partial file."""
-    have = partial.stat().st_size if partial.is_file() else 0
-    host = urlsplit(url).hostname
+    """Append what is missing to the partial file, in as many parts as the server sends it in."""
+    host = str(_parts(url).hostname)
     progress(0.0, f"Asking {host}")
+    open_end = False
+    while True:
+        have = partial.stat().st_size if partial.is_file() else 0
+        part = _take_part(url, partial, have, limit_bytes, progress)
+        if part is None and not open_end:  # longer than the server's file: begin anew
+            partial.unlink()
+            continue
+        arrived = partial.stat().st_size
+        if part is None or part.is_last(arrived):
+            logger.info("downloaded a bundle of %d bytes", arrived)
+            return
+        if arrived < part.end or arrived == have:
+            raise _broken(host, partial, f"{arrived} of {part.total or part.end} bytes arrived")
+        open_end = not part.total
+
+
+def _take_part(url: str, partial: Path, have: int, limit_bytes: int, progress: Progress) -> _Part | None:
+    """Ask for what follows ``have`` bytes and append what comes; None where nothing follows."""
+    host = str(_parts(url).hostname)
     try:
         with _open(url, have) as response:
-            start, total = _place(response, have)
-            _check_room(partial, total, total - start if total else 0, limit_bytes)
-            arrived = _write(response, partial, start, total, limit_bytes, progress)
+            part = _Part.of(response, have)
+            _check_room(partial, part.total, part.total - part.start if part.total else 0, limit_bytes)
+            _write(response, partial, part, limit_bytes, progress)
+    except ManabiError:
+        raise
     except urllib.error.HTTPError as error:
-        if error.code == 416 and have:  # longer than the server's file: begin anew
-            partial.unlink()
-            _fetch(url, partial, limit_bytes, progress)
-            return
+        if error.code == 416 and have:
+            return None
         raise DownloadError(f"{host} refused the download: {error.code} {error.reason}. Check the address.") from error
-    except (OSError, http.client.HTTPException) as error:
-        raise _broken(str(host), partial, error) from error
-    if total and arrived < total:
-        raise _broken(str(host), partial, f"{arrived} of {total} bytes arrived")
-    logger.info("downloaded a bundle of %d bytes", arrived)
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise _broken(host, partial, error) from error
+    return part
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What a server is about to send.
+
+    Attributes:
+        start: its first byte.
+        end: behind its last one; 0 where the server does not say.
+        total: bytes of the whole file; 0 where the server does not say.
+        whole: whether nothing follows, so that it is the rest of the file.
+    """
+
+    start: int
+    end: int
+    total: int
+    whole: bool
+
+    @classmethod
+    def of(cls, response: Any, have: int) -> _Part:
+        """The part that an answer holds, when ``have`` bytes are there."""
+        if response.status != 206:
+            length = _number(response.headers.get("Content-Length"))
+            return cls(0, length, length, True)
+        found = _RANGE.match(response.headers.get("Content-Range", ""))
+        if found is None or int(found.group(1)) != have or int(found.group(2)) < have:
+            raise http.client.HTTPException("the server sent another part than was asked for")
+        total = _number(found.group(3))
+        return cls(have, int(found.group(2)) + 1, total, False)
+
+    def is_last(self, arrived: int) -> bool:
+        """Whether the file is complete with it."""
+        return arrived >= self.total if self.total or self.whole else False
+
+
+def _number(text: str | None) -> int:
+    """A whole number as a server writes it; 0 where it is none."""
+    return int(text) if text and re.fullmatch(r"[0-9]{1,18}", text.strip()) else 0
 
 
 def _broken(host: str, partial: Path, why: Any) -> DownloadError:
     kept = partial.stat().st_size if partial.is_file() else 0
     text = f" {kept / 2**20:.1f} MB have arrived and are kept: the same command continues." if kept else ""
     return DownloadError(f"The download from {host} broke off ({why}). Check the network and try again.{text}")
+
+
+def _quoted(url: str) -> str:
+    """An address with everything in ASCII that a person may have written in other letters."""
+    parts = _parts(url)
+    place = parts.netloc
+    if not place.isascii():
+        place = str(parts.hostname).encode("idna").decode("ascii") + (f":{parts.port}" if parts.port else "")
+    return urlunsplit((parts.scheme, place, quote(parts.path, _SAFE), quote(parts.query, _SAFE), ""))
 
 
 class _CheckedRedirects(urllib.request.HTTPRedirectHandler):
@@ -166,19 +245,8 @@ def _open(url: str, have: int) -> Any:
     headers = {"User-Agent": f"manabi/{manabi.__version__}", "Accept-Encoding": "identity"}
     if have:
         headers["Range"] = f"bytes={have}-"
-    request = urllib.request.Request(url, headers=headers)
+    request = urllib.request.Request(_quoted(url), headers=headers)
     return urllib.request.build_opener(_CheckedRedirects()).open(request, timeout=TIMEOUT_S)
-
-
-def _place(response: Any, have: int) -> tuple[int, int]:
-    """First byte that comes, and bytes in all (0 where the server does not say)."""
-    length = int(response.headers.get("Content-Length") or 0)
-    if response.status != 206:
-        return 0, length
-    found = _RANGE.match(response.headers.get("Content-Range", ""))
-    if found is None or int(found.group(1)) != have:
-        raise http.client.HTTPException("the server sent another part than was asked for")
-    return have, have + length
 
 
 def _check_room(partial: Path, total: int, missing: int, limit_bytes: int) -> None:
@@ -193,10 +261,10 @@ def _check_room(partial: Path, total: int, missing: int, limit_bytes: int) -> No
         ) from OSError(errno.ENOSPC, "too little space")
 
 
-def _write(response: Any, partial: Path, start: int, total: int, limit_bytes: int, progress: Progress) -> int:
-    """Write what comes from byte ``start`` on; returns the size of the partial file."""
-    size = start
-    with partial.open("ab" if start else "wb") as file:
+def _write(response: Any, partial: Path, part: _Part, limit_bytes: int, progress: Progress) -> None:
+    """Write a part to its place at the end of the partial file."""
+    size = part.start
+    with partial.open("ab" if part.start else "wb") as file:
         while chunk := _read(response, file):
             size += len(chunk)
             if size > limit_bytes:
@@ -204,8 +272,7 @@ def _write(response: Any, partial: Path, start: int, total: int, limit_bytes: in
                 partial.unlink()
                 raise _too_large(limit_bytes)
             file.write(chunk)
-            progress(size / total if total else 0.0, f"{size / 2**20:.1f} MB")
-    return size
+            progress(size / part.total if part.total else 0.0, f"{size / 2**20:.1f} MB")
 
 
 def _read(response: Any, file: IO[bytes]) -> bytes:

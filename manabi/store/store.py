@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import shutil
 import time
 import uuid
@@ -13,6 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import manabi
+from manabi import places
 from manabi.bundle import METADATA, Bundle, Origin
 from manabi.errors import CorruptModelError, InvalidInputError, ModelNotFoundError
 from manabi.store.check import version_key
@@ -32,12 +32,7 @@ Progress = Callable[[float, str], None]
 
 def default_user_folder() -> Path:
     """``$MANABI_HOME/bundles``, or the place for user data of this system."""
-    home = os.environ.get("MANABI_HOME")
-    if home:
-        return Path(home) / "bundles"
-    from platformdirs import user_data_dir
-
-    return Path(user_data_dir("manabi", appauthor=False)) / "bundles"
+    return places.data_folder() / "bundles"
 
 
 class BundleStore:

@@ -2,26 +2,33 @@
 
 Everything lies in the patient to within 1e-6 mm of where it was, parent transforms included. A result enters the scene
 whole or not at all, updates the outputs of the run before, can be taken back, and can be read again from a saved scene.
+Nothing is imported until it is used: opening a module stays quick.
 """
 
-from manabi_slicer.bridge.inputs import inputs_from_nodes
-from manabi_slicer.bridge.landmarks import landmark_index
-from manabi_slicer.bridge.readback import result_from_nodes
-from manabi_slicer.bridge.results import find_outputs, result_to_nodes
-from manabi_slicer.bridge.segmentations import labelmap_from_segmentation, labelmap_to_node
-from manabi_slicer.bridge.undoing import can_undo, undo
-from manabi_slicer.bridge.volumes import volume_from_node, volume_to_node
+from __future__ import annotations
 
-__all__ = [
-    "can_undo",
-    "find_outputs",
-    "inputs_from_nodes",
-    "labelmap_from_segmentation",
-    "labelmap_to_node",
-    "landmark_index",
-    "result_from_nodes",
-    "result_to_nodes",
-    "undo",
-    "volume_from_node",
-    "volume_to_node",
-]
+from importlib import import_module
+from typing import Any
+
+_HOMES = {
+    "can_undo": "undoing",
+    "find_outputs": "results",
+    "inputs_from_nodes": "inputs",
+    "labelmap_from_segmentation": "segmentations",
+    "labelmap_to_node": "segmentations",
+    "landmark_index": "landmarks",
+    "result_from_nodes": "readback",
+    "result_to_nodes": "results",
+    "undo": "undoing",
+    "volume_from_node": "volumes",
+    "volume_to_node": "volumes",
+}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public function from its module on first use."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

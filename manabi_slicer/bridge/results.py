@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import slicer
@@ -31,6 +31,7 @@ def result_to_nodes(
     title: str,
     input_node: vtkMRMLNode,
     chosen: Mapping[str, vtkMRMLNode | None] | None = None,
+    inputs: Sequence[vtkMRMLNode | None] = (),
 ) -> dict[str, vtkMRMLNode]:
     """Put a result into the scene, all of it or nothing.
 
@@ -44,6 +45,7 @@ def result_to_nodes(
         title: its name for people.
         input_node: the node it ran on.
         chosen: nodes that the user wants outputs in, by key.
+        inputs: further nodes that it ran on; like the input itself, none of them is ever overwritten.
 
     Returns:
         Nodes by key: ``volumes/<name>``, ``labelmaps/<name>``, ``landmarks/<name>`` (the same point list for all),
@@ -57,7 +59,7 @@ def result_to_nodes(
         raise InvalidInputError("The input is no longer in the scene. Load it again, and run again.")
     previous = _nodes_by_name(input_node, method)
     drafts = Drafting(result, title, input_node, previous).all()
-    targets = targets_of(drafts, previous, chosen or {}, input_node)
+    targets = targets_of(drafts, previous, chosen or {}, [input_node, *inputs])
     _note(drafts, method, bundle_text(result))
     transaction = Transaction()
     with batch(slicer.mrmlScene):
@@ -66,7 +68,7 @@ def result_to_nodes(
         except BaseException:
             transaction.roll_back()
             raise
-    undoing.remember(transaction)
+    undoing.remember(transaction, input_node, method)
     return find_outputs(input_node, method)
 
 

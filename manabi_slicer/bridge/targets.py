@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import slicer
@@ -20,7 +20,7 @@ def targets_of(
     drafts: list[Draft],
     previous: Mapping[str, Any],
     chosen: Mapping[str, vtkMRMLNode | None],
-    input_node: vtkMRMLNode,
+    inputs: Sequence[vtkMRMLNode | None],
 ) -> dict[str, Any]:
     """The node to update for each draft, by its name: the one the user chose, else the one of the run before.
 
@@ -30,7 +30,7 @@ def targets_of(
     wanted = {_name(key): node for key, node in chosen.items() if node is not None}
     outputs = {draft.name: draft for draft in drafts if not draft.helper}
     for name, node in wanted.items():
-        _check(name, node, input_node, outputs.get(name))
+        _check(name, node, inputs, outputs.get(name))
     targets = {name: node for name, node in wanted.items() if name in outputs}
     identifiers = [node.GetID() for node in targets.values()]
     if len(set(identifiers)) != len(identifiers):
@@ -47,9 +47,9 @@ def _name(key: str) -> str:
     return LANDMARKS if key.startswith(f"{LANDMARKS}/") else key
 
 
-def _check(name: str, node: Any, input_node: vtkMRMLNode, draft: Draft | None) -> None:
-    if node is input_node:
-        raise InvalidInputError(f"{name}: the input cannot be overwritten. Choose another node, or a new one.")
+def _check(name: str, node: Any, inputs: Sequence[vtkMRMLNode | None], draft: Draft | None) -> None:
+    if any(node is one for one in inputs):
+        raise InvalidInputError(f"{name}: an input cannot be overwritten. Choose another node, or a new one.")
     if node.GetScene() is not slicer.mrmlScene:
         raise InvalidInputError(f"{name}: the chosen node is no longer in the scene. Choose another one.")
     expected = draft.node.GetClassName() if draft is not None else node.GetClassName()

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 DISPLAYABLE = "vtkMRMLDisplayableNode"
 STORABLE = "vtkMRMLStorableNode"
+SEGMENTATION = "vtkMRMLSegmentationNode"
 
 
 @contextmanager
@@ -63,6 +64,7 @@ class Transaction:
         was_modifying = node.StartModify()
         node.CopyContent(fresh, False)
         node.EndModify(was_modifying)
+        _tell_of_segments(node)
 
     def release(self, node: vtkMRMLNode) -> None:
         """Let a node be the user's own, no output any more."""
@@ -76,17 +78,22 @@ class Transaction:
         removed = [node, *_companions(node)]
         parent = hierarchy.parent_of(node)
         pointing = _pointing_at(node)
+        segments = _Segments(node) if is_a(node, SEGMENTATION) else None
 
         def back() -> None:
             for one in reversed(removed):
                 if one.GetScene() is None:
                     self.scene.AddNode(one)
+            if segments is not None:
+                segments.give_back()
             hierarchy.put_under(node, parent)
             for other, references in pointing:
                 if other.GetScene() is not None:
                     _set_references(other, references)
 
         self._back.append(back)
+        if segments is not None:
+            segments.set_aside()
         hierarchy.take_out(node)
         for one in removed:
             self.scene.RemoveNode(one)
@@ -108,6 +115,29 @@ class Transaction:
         hierarchy.take_out(node)
         for one in (node, *_companions(node)):
             self.scene.RemoveNode(one)
+
+
+class _Segments:
+    """The segments of a node that leaves the scene.
+
+    Slicer's subject hierarchy deletes the segments of a segmentation whose item is removed; it must not find them.
+    """
+
+    def __init__(self, node: Any) -> None:
+        self._node = node
+        self._segmentation = node.GetSegmentation()
+        self._displays = [(display, _copy(display)) for display in _displays(node)]
+
+    def set_aside(self) -> None:
+        """Leave the node an empty segmentation."""
+        self._node.SetAndObserveSegmentation(slicer.vtkSegmentation())
+
+    def give_back(self) -> None:
+        """As before, with how each segment is displayed."""
+        self._node.SetAndObserveSegmentation(self._segmentation)
+        for display, copy in self._displays:
+            display.Copy(copy)
+        _tell_of_segments(self._node)
 
 
 class _Snapshot:
@@ -137,6 +167,13 @@ class _Snapshot:
         for display, copy in self._displays:
             if display.GetScene() is not None:
                 display.Copy(copy)
+        _tell_of_segments(node)
+
+
+def _tell_of_segments(node: Any) -> None:
+    """Let the subject hierarchy list the segments anew; replacing all of them at once does not tell it."""
+    if is_a(node, SEGMENTATION):
+        node.InvokeEvent(slicer.vtkSegmentation.SegmentAdded)
 
 
 def _new_like(node: vtkMRMLNode) -> Any:

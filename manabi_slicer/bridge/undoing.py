@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import slicer
 
 if TYPE_CHECKING:
+    from slicer import vtkMRMLNode
+
     from manabi_slicer.bridge.transaction import Transaction
 
 
@@ -15,19 +17,20 @@ class _Memory:
 
     def __init__(self) -> None:
         self.last: Transaction | None = None
+        self.about: tuple[str, str] | None = None
         self._observed: tuple[Any, int] | None = None
 
-    def keep(self, transaction: Transaction) -> None:
+    def keep(self, transaction: Transaction, about: tuple[str, str]) -> None:
         self.forget()
         scene = transaction.scene
-        self.last = transaction
+        self.last, self.about = transaction, about
         self._observed = (scene, scene.AddObserver(scene.StartCloseEvent, self._on_close))
 
     def forget(self) -> None:
         if self._observed is not None:
             scene, tag = self._observed
             scene.RemoveObserver(tag)
-        self.last = self._observed = None
+        self.last = self.about = self._observed = None
 
     def _on_close(self, caller: Any, event: str) -> None:
         self.forget()
@@ -36,14 +39,22 @@ class _Memory:
 _memory = _Memory()
 
 
-def remember(transaction: Transaction) -> None:
+def remember(transaction: Transaction, input_node: vtkMRMLNode, method: str) -> None:
     """Let :func:`undo` take this back, and no longer what was before."""
-    _memory.keep(transaction)
+    _memory.keep(transaction, (input_node.GetID(), method))
 
 
-def can_undo() -> bool:
-    """Whether there is a result to take back in the present scene."""
-    return _memory.last is not None and _memory.last.scene is slicer.mrmlScene
+def can_undo(input_node: vtkMRMLNode | None = None, method: str | None = None) -> bool:
+    """Whether there is a result to take back in the present scene.
+
+    Args:
+        input_node: only a result of this input counts; None for any.
+        method: only a result of this method counts; None for any.
+    """
+    if _memory.last is None or _memory.about is None or _memory.last.scene is not slicer.mrmlScene:
+        return False
+    identifier, known = _memory.about
+    return (input_node is None or input_node.GetID() == identifier) and method in (None, known)
 
 
 def undo() -> bool:

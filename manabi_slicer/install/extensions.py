@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from importlib import import_module, util
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module, invalidate_caches, util
 from typing import Any
 
 import slicer
@@ -11,6 +14,20 @@ from slicer.i18n import tr as _
 from manabi.errors import DependencyError
 from manabi_slicer import interaction
 from manabi_slicer.install import requirements as needs
+from manabi_slicer.session import session
+
+NOT_INSTALLED = _(
+    "PyTorch was not installed. Open the module PyTorch Util, press Install PyTorch there, then Apply here."
+)
+
+
+@contextmanager
+def _failures() -> Iterator[None]:
+    """What goes wrong in pip, or when the new torch is loaded, as an error that says what to do."""
+    try:
+        yield
+    except (subprocess.CalledProcessError, RuntimeError, OSError, ImportError) as error:
+        raise DependencyError(f"{NOT_INSTALLED} ({type(error).__name__})") from error
 
 
 def install_torch() -> None:
@@ -19,11 +36,12 @@ def install_torch() -> None:
     Raises:
         DependencyError: when the extension is not there yet, or did not succeed.
     """
-    torch_logic().installTorch(askConfirmation=False, torchVersionRequirement=needs.TORCH.removeprefix("torch"))
+    logic = torch_logic()
+    with _failures():
+        logic.installTorch(askConfirmation=False, torchVersionRequirement=needs.TORCH.removeprefix("torch"))
+    invalidate_caches()
     if not needs.torch_is_installed():
-        raise DependencyError(
-            _("PyTorch was not installed. Open the module PyTorch Util, press Install PyTorch there, then Apply here.")
-        )
+        raise DependencyError(NOT_INSTALLED)
 
 
 def reinstall_torch_for_the_graphics_card() -> bool:
@@ -42,8 +60,10 @@ def reinstall_torch_for_the_graphics_card() -> bool:
     if not interaction.confirm(question):
         return False
     logic = torch_logic()
-    logic.uninstallTorch()
-    logic.installTorch(askConfirmation=False, torchVersionRequirement=needs.TORCH.removeprefix("torch"))
+    session().close()  # the worker holds torch's files
+    with _failures():
+        logic.uninstallTorch()
+    install_torch()
     return True
 
 
@@ -72,21 +92,20 @@ def torch_logic() -> Any:
         raise
 
 
+class RestartNeededError(DependencyError):
+    """Slicer has to be restarted, then the installation goes on."""
+
+
 def install_extension(name: str) -> None:
-    """Install an extension from Slicer's server; it is there after a restart, which the user is asked for.
+    """Install an extension from Slicer's server; it is there after a restart.
 
     Raises:
-        DependencyError: always: what to do next.
+        RestartNeededError: when it was installed.
+        DependencyError: when it could not be.
     """
     if _install(name):
-        if interaction.confirm(
-            _("The extension {name} was installed. Restart Slicer now? The installation goes on afterwards.").format(
-                name=name
-            )
-        ):
-            slicer.util.restart()
-        raise DependencyError(
-            _("The extension {name} was installed. Restart Slicer; the installation goes on by itself.").format(
+        raise RestartNeededError(
+            _("The extension {name} was installed. After a restart of Slicer the installation goes on.").format(
                 name=name
             )
         )

@@ -51,21 +51,19 @@ class Installer:
             CancelledError: when the user declined; nothing was changed.
             DependencyError: when nobody can be asked, or the installation failed.
         """
+        self._remember(None)  # whatever was interrupted goes on now, or has to be asked for again
         lacking = needs.missing(radiomics)
         if not lacking:
-            self._remember(None)
             return []
         if not (consent or self._agreed(lacking)):
             raise CancelledError(_("Nothing was installed. Manabi needs these Python packages to work."))
-        self._remember(module)
-        if needs.TORCH in lacking:
-            extensions.install_torch()
-        rest = [line for line in lacking if line not in (needs.TORCH, needs.RADIOMICS)]
-        if rest:
-            self._install(rest)
-        if needs.RADIOMICS in lacking:
-            extensions.require_radiomics()
-        self._remember(None)
+        try:
+            self._install(lacking)
+        except extensions.RestartNeededError as error:
+            self._remember(module)
+            if interaction.confirm(_("{what} Restart Slicer now?").format(what=error)):
+                slicer.util.restart()
+            raise
         return lacking
 
     def interrupted_module(self) -> str | None:
@@ -89,7 +87,16 @@ class Installer:
             ).format(packages="\n".join(lacking), size=size)
         )
 
-    def _install(self, lines: list[str]) -> None:
+    def _install(self, lacking: list[str]) -> None:
+        if needs.TORCH in lacking:
+            extensions.install_torch()
+        rest = [line for line in lacking if line not in (needs.TORCH, needs.RADIOMICS)]
+        if rest:
+            self._pip(rest)
+        if needs.RADIOMICS in lacking:
+            extensions.require_radiomics()
+
+    def _pip(self, lines: list[str]) -> None:
         from slicer import packaging
 
         shown = interaction.can_ask()

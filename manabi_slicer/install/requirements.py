@@ -41,8 +41,12 @@ def missing(radiomics: bool = False) -> list[str]:
 
 
 def torch_is_installed() -> bool:
-    """Whether torch can be imported; it is not."""
-    return util.find_spec("torch") is not None
+    """Whether torch is there; it is not imported, and one that was removed while it is in memory is not there."""
+    try:
+        metadata.version("torch")
+    except metadata.PackageNotFoundError:
+        return False
+    return True
 
 
 @contextmanager

@@ -5,6 +5,7 @@ import pytest
 from dicom_phantoms import AXIAL, PATIENT, enhanced_file, header, nm_file, oblique, placed, ramp, save, write_series
 
 from manabi.errors import GeometryError, InvalidInputError, ManabiError
+from manabi.io import read_volume
 from manabi.io.dicom import read_dicom
 
 
@@ -14,7 +15,7 @@ def refused(path, *words, error=GeometryError):
     text = str(caught.value)
     for word in words:
         assert word in text, text
-    assert PATIENT not in text and str(path) not in text
+    assert PATIENT not in text and str(path) not in text and ".dcm" not in text
     return text
 
 
@@ -26,7 +27,7 @@ def without(folder, gone, n=8, numbers=None, **tags):
 
 def test_a_missing_slice_is_named_by_its_neighbours(tmp_path):
     without(tmp_path, [4])
-    refused(tmp_path, "slice 4 (InstanceNumber 4, 003.dcm) and slice 5 (InstanceNumber 6", "6.00 mm", "1 slice is")
+    refused(tmp_path, "slice 4 (InstanceNumber 4, file 4 of 7 by name) and slice 5", "6.00 mm", "1 slice is")
 
 
 def test_several_missing_slices_are_counted(tmp_path):
@@ -60,7 +61,7 @@ def test_a_gap_among_three_slices_is_found(tmp_path):
 def test_slices_of_another_orientation_are_named(tmp_path):
     each = {3: {"ImageOrientationPatient": [f"{v:.8g}" for v in oblique().ravel()]}}
     write_series(tmp_path, ramp(), placed(5), each=each)
-    refused(tmp_path, "several orientations", "slice 4 (InstanceNumber 4, 003.dcm)")
+    refused(tmp_path, "several orientations", "slice 4 (InstanceNumber 4, file 4 of 5 by name)")
 
 
 def test_images_of_another_size_are_named(tmp_path):
@@ -101,7 +102,7 @@ def test_several_time_points_are_4d_and_the_difference_is_told(tmp_path):
 
 def test_an_image_without_pixels_is_named(tmp_path):
     write_series(tmp_path, ramp(), placed(5), each={2: {"PixelData": None}})
-    refused(tmp_path, "slice 3 (InstanceNumber 3, 002.dcm) has no pixel data", error=InvalidInputError)
+    refused(tmp_path, "slice 3 (InstanceNumber 3, file 3 of 5 by name) has no pixel data", error=InvalidInputError)
 
 
 def test_truncated_pixels_are_named(tmp_path):
@@ -112,7 +113,25 @@ def test_truncated_pixels_are_named(tmp_path):
 def test_a_file_cut_in_its_header_is_refused_without_a_traceback(tmp_path):
     (path,) = write_series(tmp_path, ramp(1), placed(1))
     path.write_bytes(path.read_bytes()[:300])
-    refused(path, "000.dcm", error=InvalidInputError)
+    refused(path, "truncated or damaged", error=InvalidInputError)
+
+
+def test_damaged_files_are_counted_and_found_by_their_place_without_being_named(tmp_path):
+    for name in ("Pat1/SUZUKI_HANAKO_001.dcm", "Pat1/SUZUKI_HANAKO_000.dcm", "readme.txt", ".hidden"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"\0" * 128 + b"DICM" + b"junk" * 9 if "SUZUKI" in name else b"x")
+    text = refused(tmp_path, "Every DICOM file", "(files 1, 2 of 3 by name)", error=InvalidInputError)
+    assert "SUZUKI" not in text and "Pat1" not in text
+
+
+def test_the_only_file_of_a_folder_is_not_named_unless_it_was_asked_for(tmp_path):
+    """A radiograph; its reader names the file that it is given."""
+    path = save(header(ramp(1)[0], "DX", PixelData=b"\0" * 3), tmp_path / "case" / "SUZUKI HANAKO.dcm")
+    with pytest.raises(ManabiError, match="the only file of") as caught:
+        read_volume(tmp_path / "case")
+    assert "SUZUKI" not in str(caught.value)
+    with pytest.raises(ManabiError, match="SUZUKI HANAKO"):
+        read_volume(path)
 
 
 @pytest.mark.parametrize("keyword", ["ImageOrientationPatient", "ImagePositionPatient", "PixelSpacing"])
@@ -132,7 +151,7 @@ def test_colour_is_refused(tmp_path):
     dataset.PixelData = pixels.tobytes()
     dataset.ImagePositionPatient, dataset.PixelSpacing = [0, 0, 0], [1, 1]
     dataset.ImageOrientationPatient = list(AXIAL.ravel())
-    refused(save(dataset, tmp_path / "rgb.dcm"), "colour", "RGB", "rgb.dcm", error=InvalidInputError)
+    refused(save(dataset, tmp_path / "rgb.dcm"), "is in colour (RGB):", error=InvalidInputError)
 
 
 def test_a_mosaic_is_refused(tmp_path):
@@ -143,7 +162,7 @@ def test_a_mosaic_is_refused(tmp_path):
 def test_what_is_no_dicom_is_refused(tmp_path):
     text = tmp_path / "readme.txt"
     text.write_text("hello " * 100)
-    refused(text, "readme.txt is no DICOM file", error=InvalidInputError)
+    refused(text, "This is no DICOM file", error=InvalidInputError)
     refused(tmp_path, "no DICOM files", error=InvalidInputError)
     refused(tmp_path / "absent", "no such file", error=InvalidInputError)
 

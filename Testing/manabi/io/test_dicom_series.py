@@ -88,5 +88,6 @@ def test_files_of_other_kinds_and_directories_are_passed_by(tmp_path):
 
 def test_damaged_files_beside_a_series_are_said(tmp_path):
     write_series(tmp_path, ramp(5), placed(5))
-    (tmp_path / "cut.dcm").write_bytes(b"\0" * 128 + b"DICM" + b"\x02\x00")
-    assert "cut.dcm" in read_dicom(tmp_path).warnings[0]
+    for name in ("SUZUKI_1.dcm", "SUZUKI_2.dcm"):
+        (tmp_path / name).write_bytes(b"\0" * 128 + b"DICM" + b"\x02\x00")
+    assert read_dicom(tmp_path).warnings[0] == "2 damaged DICOM files left out: files 6, 7 of 7 by name."

@@ -119,6 +119,39 @@ def test_a_scan_that_does_not_hold_the_brain_is_refused_before_any_work(method, 
         method.run({**scans, "full_time": half}, FILTER, quick(None))
 
 
+def bad(scan, kind):
+    """A full-time scan that no image of a head can be compared with."""
+    array = np.asarray(scan.array)
+    if kind == "one hot voxel":
+        spoilt = np.zeros_like(array)
+        spoilt[1, 1, 1] = 100
+    elif kind == "hot edge":
+        spoilt = np.where(np.indices(array.shape)[2] < 2, 100, 0) + array / array.max()
+    else:
+        spoilt = -array - 1
+    return scan.like(spoilt.astype(np.float32))
+
+
+@pytest.mark.parametrize("kind", ["one hot voxel", "hot edge", "all negative"])
+@pytest.mark.parametrize("pipeline", ["ours", "paper"])
+def test_a_scan_that_cannot_be_compared_with_is_refused_before_any_work(method, scans, monkeypatch, kind, pipeline):
+    monkeypatch.setattr("manabi.spect.denoise.denoise_with_filter", lambda *_: pytest.fail("it began to denoise"))
+    monkeypatch.setattr(type(method), "_denoise_slices", lambda *_: pytest.fail("it began to denoise"))
+    with pytest.raises(InvalidInputError, match=r"^full_time: "):
+        method.run({**scans, "full_time": bad(scans["full_time"], kind)}, {**FILTER, "pipeline": pipeline}, quick(None))
+
+
+@pytest.mark.parametrize(("pipeline", "step"), [("ours", "comparison"), ("paper", "slice_table")])
+def test_a_comparison_that_fails_later_does_not_cost_the_denoised_image(method, scans, monkeypatch, pipeline, step):
+    def fails(*_):
+        raise InvalidInputError("no counts there")
+
+    monkeypatch.setattr(comparison, step, fails)
+    found = method.run(scans, {**FILTER, "pipeline": pipeline}, quick(None))
+    assert "denoised" in found.volumes and "comparison" not in found.tables
+    assert "The comparison with the full-time scan was left out: no counts there" in found.warnings
+
+
 def test_a_patient_who_moved_is_told(scans):
     matrix = np.array(scans["spect"].ijk_to_ras)
     matrix[:3, 3] += [0.0, 20.0, 0.0]

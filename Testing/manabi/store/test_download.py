@@ -28,12 +28,15 @@ class Server:
         ranges: whether it sends parts.
         stop_at: breaks off after so many bytes of each answer.
         pause_s: before each 16 KB.
+        part: sends at most so many bytes in each answer, and says so; in whole answers too.
+        tells_total: whether its parts say how large the whole is.
+        length: what it says for Content-Length.
         asked: what was asked for, as (path, Range).
     """
 
     def __init__(self):
         self.content, self.ranges, self.stop_at, self.pause_s = b"", True, None, 0.0
-        self.redirect = None
+        self.redirect, self.part, self.tells_total, self.length = None, None, True, None
         self.asked = []
         outer = self
 
@@ -63,12 +66,14 @@ class Server:
         if start > len(self.content) or (start == len(self.content) and start):
             handler.send_error(416)
             return
-        handler.send_response(206 if start else 200)
-        if start:
-            handler.send_header("Content-Range", f"bytes {start}-{len(self.content) - 1}/{len(self.content)}")
-        handler.send_header("Content-Length", str(len(self.content) - start))
+        body = self.content[start:][: self.part]
+        handler.send_response(206 if start or self.part else 200)
+        if start or self.part:
+            total = len(self.content) if self.tells_total else "*"
+            handler.send_header("Content-Range", f"bytes {start}-{start + len(body) - 1}/{total}")
+        handler.send_header("Content-Length", self.length or str(len(body)))
         handler.end_headers()
-        self.send(handler, self.content[start:][: self.stop_at])
+        self.send(handler, body[: self.stop_at])
 
     def send(self, handler, body):
         for first in range(0, len(body), 16384):
@@ -149,6 +154,49 @@ def test_a_server_without_parts_is_asked_for_the_whole_again(served, store):
         store.install_from_url(served.url, served.sha256)
     served.stop_at, served.ranges = None, False
     assert store.install_from_url(served.url, served.sha256).name == "tiny"
+
+
+@pytest.mark.parametrize("tells_total", [True, False])
+def test_a_server_that_sends_less_than_was_asked_for_is_asked_for_the_rest(served, store, tells_total):
+    served.part, served.tells_total = 150_000, tells_total
+    assert store.install_from_url(served.url, served.sha256).verify().name == "tiny"
+    assert [asked for _, asked in served.asked][:3] == [None, "bytes=150000-", "bytes=300000-"]
+
+
+def test_a_part_that_breaks_off_is_kept_and_continued(served, store):
+    served.part, served.stop_at = 150_000, 100_000
+    with pytest.raises(DownloadError, match="100000 of .* arrived"):
+        store.install_from_url(served.url, served.sha256)
+    served.stop_at = None
+    assert store.install_from_url(served.url, served.sha256).name == "tiny"
+
+
+@pytest.mark.parametrize("length", ["abc", "-5", " "])
+def test_a_length_that_is_no_number_counts_as_unknown(served, store, length):
+    served.length = length
+    assert store.install_from_url(served.url, served.sha256).name == "tiny"
+
+
+@pytest.mark.parametrize("name", ["モデル.zip", "my model.zip", "a%20b.zip?v=é#x"])
+def test_an_address_may_be_written_in_any_letters(served, store, name):
+    assert store.install_from_url(served.url.replace("tiny.zip", name), served.sha256).name == "tiny"
+    asked = served.asked[0][0]
+    assert asked.isascii() and " " not in asked and "%25" not in asked and "#" not in asked
+
+
+@pytest.mark.parametrize(
+    "url", ["https://[::1", "https://host:abc/x", "https://host:99999/x", "https://u:secret@host/x", "https://a..b/x"]
+)
+def test_what_is_no_address_is_refused(store, url):
+    with pytest.raises(InvalidInputError, match="address") as caught:
+        store.install_from_url(url, "0" * 64)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_redirect_to_what_is_no_address_is_told(served, store):
+    served.redirect = "https://[::1"
+    with pytest.raises((InvalidInputError, DownloadError), match="address|broke off"):
+        store.install_from_url(served.url, served.sha256)
 
 
 def test_a_partial_file_that_is_longer_than_the_servers_is_begun_anew(served, store):

@@ -167,7 +167,7 @@ def test_a_chosen_node_of_the_wrong_kind_is_refused_and_nothing_changes(key, kin
 def test_the_input_is_never_overwritten():
     node = loaded()
     before = slicer.util.arrayFromVolume(node).copy()
-    with pytest.raises(InvalidInputError, match="the input cannot be overwritten"):
+    with pytest.raises(InvalidInputError, match="an input cannot be overwritten"):
         run(node, chosen={"volumes/denoised": node})
     np.testing.assert_array_equal(slicer.util.arrayFromVolume(node), before)
 
@@ -388,3 +388,70 @@ def test_a_result_made_from_the_input_does_not_share_its_memory():
     assert volume.array.min() >= 0
     assert result.volumes["denoised"].array.min() >= 0
     assert slicer.util.arrayFromVolume(node).min() >= 0
+
+
+# --- as Slicer's own subject hierarchy behaves -----------------------------------------------------
+
+
+@pytest.fixture
+def emptying(monkeypatch):
+    """Taking a segmentation's item out deletes its segments, as Slicer's plugin for segmentations does."""
+    from manabi_slicer.bridge import hierarchy
+
+    take_out = hierarchy.take_out
+
+    def plugin(node):
+        if node.IsA("vtkMRMLSegmentationNode"):
+            for segment in list(node.GetSegmentation().GetSegmentIDs()):
+                node.GetSegmentation().RemoveSegment(segment)
+        take_out(node)
+
+    monkeypatch.setattr(hierarchy, "take_out", plugin)
+
+
+def test_a_segmentation_that_the_next_result_lacks_comes_back_whole_with_undo(emptying):
+    node = loaded()
+    result, first = run(node)
+    segmentation = first["labelmaps/regions"]
+    names = [segmentation.GetSegmentation().GetSegment(i).GetName() for i in ids_of(segmentation)]
+    segmentation.GetDisplayNode().SetSegmentOpacity2DFill(ids_of(segmentation)[0], 0.125)
+    bridge.result_to_nodes(Result(volumes=result.volumes), method="demo", title="Demo", input_node=node)
+    assert segmentation.GetScene() is None
+    assert bridge.undo()
+    assert segmentation.GetScene() is slicer.mrmlScene
+    assert [segmentation.GetSegmentation().GetSegment(i).GetName() for i in ids_of(segmentation)] == names
+    assert segmentation.GetDisplayNode().GetSegmentOpacity2DFill(ids_of(segmentation)[0]) == 0.125
+    assert_same(bridge.result_from_nodes(bridge.find_outputs(node, "demo")), result)
+
+
+def ids_of(segmentation):
+    return list(segmentation.GetSegmentation().GetSegmentIDs())
+
+
+def test_the_data_tree_is_told_of_new_segments(emptying):
+    node = loaded()
+    _, first = run(node)
+    told = []
+    first["labelmaps/regions"].AddObserver(slicer.vtkSegmentation.SegmentAdded, lambda *_: told.append(1))
+    run(node, 3.0)
+    assert told
+
+
+def test_no_input_is_ever_overwritten():
+    node, second = loaded(), loaded()
+    before = slicer.util.arrayFromVolume(second).copy()
+    with pytest.raises(InvalidInputError, match="an input cannot be overwritten"):
+        bridge.result_to_nodes(
+            result_of(bridge.volume_from_node(node)), method="demo", title="Demo", input_node=node,
+            chosen={"volumes/denoised": second}, inputs=[node, second, None],
+        )  # fmt: skip
+    np.testing.assert_array_equal(slicer.util.arrayFromVolume(second), before)
+
+
+def test_undo_belongs_to_an_input_and_a_method():
+    node, other = loaded(), loaded()
+    run(node)
+    assert bridge.can_undo(node, "demo")
+    assert bridge.can_undo()
+    assert not bridge.can_undo(other, "demo")
+    assert not bridge.can_undo(node, "another")

@@ -91,6 +91,12 @@ class LayoutManager:
     def threeDWidget(self, which: int | str) -> ThreeDWidget | None:
         return self._named("space", which) if isinstance(which, str) else self._numbered("space", which)
 
+    def viewWidget(self, node: slicer.vtkMRMLAbstractViewNode) -> Widget | None:
+        for kind in _NODES:
+            if node.IsA(_NODES[kind]):
+                return self._widget(kind, node)
+        return None
+
     def plotWidget(self, index: int) -> PlotWidget | None:
         return self._numbered("plot", index)
 
@@ -210,8 +216,9 @@ class LayoutManager:
         return list(slicer.util.getNodesByClass(_NODES[kind], self._scene))
 
     def _named(self, kind: str, name: str):
-        node = self._scene.GetSingletonNode(name, _NODES[kind])
-        return None if node is None else self._widget(kind, node)
+        """By the node's name, as in Slicer: a slice view's is its singleton tag, a 3-D view's has View before it."""
+        found = [node for node in self._view_nodes(kind) if node.GetName() == name]
+        return self._widget(kind, found[0]) if found else None
 
     def _numbered(self, kind: str, index: int):
         nodes = self._view_nodes(kind)

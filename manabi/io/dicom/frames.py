@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from manabi.errors import GeometryError, InvalidInputError, ManabiError
-from manabi.io.dicom.headers import Header
+from manabi.io.dicom.headers import ALONE, Header, Place
 from manabi.io.dicom.pixels import damage
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ class Frame:
         uid: SOPInstanceUID.
         localizer: whether it is a scout view.
         moments: values of :data:`MOMENTS`, to explain several images at one place.
+        place: which file of the folder, for messages.
     """
 
     path: Path = field(repr=False)
@@ -57,13 +58,16 @@ class Frame:
     uid: str = field(default="", repr=False)
     localizer: bool = False
     moments: dict[str, str] = field(default_factory=dict)
+    place: Place = ALONE
 
     def named(self, number: int) -> str:
         """How a message calls this slice when it is the ``number``-th (from 1)."""
         if self.n_frames > 1:
-            return f"slice {number} (frame {self.index + 1} of {self.path.name})"
-        known = f"InstanceNumber {self.instance}, " if self.instance is not None else ""
-        return f"slice {number} ({known}{self.path.name})"
+            known = f"frame {self.index + 1}"
+        else:
+            known = "" if self.instance is None else f"InstanceNumber {self.instance}"
+        remark = self.place.after(known)
+        return f"slice {number} ({remark})" if remark else f"slice {number}"
 
 
 def frames_of(header: Header) -> list[Frame]:
@@ -78,7 +82,7 @@ def frames_of(header: Header) -> list[Frame]:
     except ManabiError:
         raise
     except damage() as error:
-        raise GeometryError(f"The geometry in {header.path.name} is damaged. Export the file again.") from error
+        raise GeometryError(f"The geometry in {header.place} is damaged. Export the file again.") from error
 
 
 def _frames(header: Header, count: int) -> list[Frame]:
@@ -123,7 +127,7 @@ def _frame(header: Header, index: int, **changes: Any) -> Frame:
         "localizer": "LOCALIZER" in header.image_type,
         "moments": {name: header.text(name) for name in MOMENTS if header.text(name)},
     }
-    return Frame(header.path, index, count, **{**values, **changes})
+    return Frame(header.path, index, count, **{**values, **changes}, place=header.place)
 
 
 def _or(value: float | None, otherwise: float) -> float:
@@ -150,7 +154,7 @@ def _enhanced_frames(header: Header, count: int) -> list[Frame]:
     shared = (header.get("SharedFunctionalGroupsSequence") or [{}])[0]
     if len(groups) != count:
         raise GeometryError(
-            f"{header.path.name} has {count} frames but describes {len(groups)} of them. Export it again."
+            f"The image{header.place.note} has {count} frames but describes {len(groups)} of them. Export it again."
         )
     return [_enhanced_frame(header, index, group, shared) for index, group in enumerate(groups)]
 
@@ -219,7 +223,7 @@ def _nuclear_frames(header: Header, count: int) -> list[Frame]:
     step = number(header.get("SpacingBetweenSlices")) or number(header.get("SliceThickness"))
     if not step:
         raise GeometryError(
-            f"{header.path.name} does not say how far apart its {count} slices are (SpacingBetweenSlices and "
+            f"The image{header.place.note} does not say how far apart its {count} slices are (SpacingBetweenSlices and "
             "SliceThickness are missing). Export it again with its geometry."
         )
     places: list[np.ndarray | None] = [None] * count
@@ -243,12 +247,14 @@ def _nuclear_order(header: Header, count: int) -> np.ndarray:
     if vector is not None:
         order = floats([vector] if count == 1 else vector, count)
         if order is None:
-            raise GeometryError(f"{header.path.name} has {count} frames, its SliceVector differs. Export it again.")
+            raise GeometryError(
+                f"The image{header.place.note} has {count} frames, its SliceVector differs. Export it again."
+            )
         return order
     slices = header.whole("NumberOfSlices") or count
     if slices != count or any("GATED" in kind for kind in header.image_type):
         raise InvalidInputError(
-            f"{header.path.name} is 4-D: it has {count} frames of {slices} slices (gated, dynamic or of several energy "
-            "windows). Manabi reads one volume at a time: export the one you need as its own series."
+            f"The image{header.place.note} is 4-D: it has {count} frames of {slices} slices (gated, dynamic or of "
+            "several energy windows). Manabi reads one volume at a time: export the one you need as its own series."
         )
     return np.arange(1.0, count + 1)

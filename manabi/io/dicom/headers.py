@@ -1,10 +1,13 @@
-"""Finding DICOM files and reading their headers, fast: only the attributes that sorting and checking need."""
+"""Finding DICOM files and reading their headers, fast: only the attributes that sorting and checking need.
+
+The names of DICOM files often hold those of patients, and messages travel into tables, logs and results: they call a
+file by its place among the files of the folder (:class:`Place`), never by its name.
+"""
 
 from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,6 +59,33 @@ NO_IMAGES = frozenset((
 """Modalities of objects that go with images without being images to read (a dose and a segmentation have pixels)."""
 
 
+@dataclass(frozen=True)
+class Place:
+    """Which file of a folder, without its name: the ``number``-th (from 1) of ``count`` in the order of their names.
+
+    A folder's files are those at any depth that are not hidden, ordered by folder and name. ``count`` is 0 for a file
+    that was asked for itself.
+    """
+
+    number: int = 1
+    count: int = 0
+
+    def __str__(self) -> str:
+        return f"file {self.number} of {self.count} by name" if self.count else "the file"
+
+    @property
+    def note(self) -> str:
+        """The place in parentheses after a word such as "The image"; empty for a file that was asked for itself."""
+        return f" ({self})" if self.count else ""
+
+    def after(self, text: str) -> str:
+        """A remark in parentheses, with the place behind it."""
+        return ", ".join(part for part in (text, str(self) if self.count else "") if part)
+
+
+ALONE = Place()
+
+
 @dataclass(frozen=True, eq=False)
 class Header:
     """The header of one file; ``modality`` is None where neither Modality nor the SOP class says it."""
@@ -63,6 +93,7 @@ class Header:
     path: Path = field(repr=False)
     dataset: Dataset = field(repr=False)
     modality: str | None
+    place: Place = ALONE
 
     def get(self, keyword: str, default: Any = None) -> Any:
         """An attribute's value; ``default`` where it is missing or empty."""
@@ -93,11 +124,11 @@ class Header:
         return self.modality not in NO_IMAGES and bool(self.whole("Rows")) and bool(self.whole("Columns"))
 
 
-def find_headers(path: Path) -> tuple[list[Header], list[str]]:
+def find_headers(path: Path) -> tuple[list[Header], list[Place]]:
     """Every DICOM header of a file or, recursively, a folder.
 
     Returns:
-        The headers sorted by path, and the base names of DICOM files that are damaged.
+        The headers sorted by path, and which DICOM files are damaged.
 
     Raises:
         InvalidInputError: where the path does not exist, or holds no DICOM at all.
@@ -106,18 +137,20 @@ def find_headers(path: Path) -> tuple[list[Header], list[str]]:
     if not path.exists():
         raise InvalidInputError("There is no such file or folder. Check the path.")
     headers, damaged = [], []
-    for file in _files(path):
-        header = read_header(file)
+    files = _files(path)
+    for number, file in enumerate(files, 1):
+        place = Place(number, len(files)) if path.is_dir() else ALONE
+        header = read_header(file, place)
         if header is not None:
             headers.append(header)
         elif _starts_like_dicom(file, preamble_only=True):
-            damaged.append(file.name)
+            damaged.append(place)
     if not headers:
         raise InvalidInputError(_nothing(path, damaged))
     return headers, damaged
 
 
-def read_header(path: Path) -> Header | None:
+def read_header(path: Path, place: Place = ALONE) -> Header | None:
     """The header of one file, or None where it is damaged or not DICOM. Files without a preamble are read too."""
     import pydicom
 
@@ -135,19 +168,18 @@ def read_header(path: Path) -> Header | None:
     if not known:
         return None
     named = str(dataset.get("Modality") or "").strip().upper()
-    return Header(path, dataset, named or MODALITY_OF_CLASS.get(str(dataset.get("SOPClassUID"))))
+    return Header(path, dataset, named or MODALITY_OF_CLASS.get(str(dataset.get("SOPClassUID"))), place)
 
 
-def _files(path: Path) -> Iterator[Path]:
-    """The file, or all files below a folder in order of their paths; hidden files and DICOMDIR are left out."""
+def _files(path: Path) -> list[Path]:
+    """The file, or all files below a folder in order of their paths; hidden files are left out."""
     if path.is_file():
-        yield path
-        return
+        return [path]
+    found = []
     for folder, folders, names in os.walk(path):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            if not name.startswith(".") and name.upper() != "DICOMDIR":
-                yield Path(folder) / name
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [Path(folder) / name for name in names if not name.startswith(".")]
+    return sorted(found)
 
 
 def _starts_like_dicom(path: Path, *, preamble_only: bool = False) -> bool:
@@ -155,6 +187,8 @@ def _starts_like_dicom(path: Path, *, preamble_only: bool = False) -> bool:
 
     Without this look, pydicom would parse every other file of a folder as if it were DICOM.
     """
+    if path.name.upper() == "DICOMDIR":
+        return False
     try:
         with path.open("rb") as file:
             start = file.read(1024)
@@ -165,11 +199,21 @@ def _starts_like_dicom(path: Path, *, preamble_only: bool = False) -> bool:
     return not preamble_only and start[:2] in (b"\x02\x00", b"\x08\x00") and start[3:4] == b"\x00"
 
 
-def _nothing(path: Path, damaged: list[str]) -> str:
+def _nothing(path: Path, damaged: list[Place]) -> str:
+    if damaged and path.is_file():
+        return "The DICOM file is truncated or damaged. Copy or export it again."
     if damaged:
-        return f"{some_of(damaged)}: truncated or damaged DICOM. Copy or export it again."
-    what = f"{path.name} is no DICOM file" if path.is_file() else "The folder holds no DICOM files"
+        which = "The only DICOM file" if len(damaged) == 1 else "Every DICOM file"
+        return f"{which} of the folder ({listed_files(damaged)}) is truncated or damaged. Copy or export it again."
+    what = "This is no DICOM file" if path.is_file() else "The folder holds no DICOM files"
     return f"{what}. Choose a DICOM file, or the folder that holds the series."
+
+
+def listed_files(places: list[Place], limit: int = 5) -> str:
+    """Which files of a folder, for a message: ``file 3 of 40 by name``, ``files 3, 7 of 40 by name``."""
+    if len(places) == 1:
+        return str(places[0])
+    return f"files {some_of([str(place.number) for place in places], limit)} of {places[0].count} by name"
 
 
 def some_of(names: list[str], limit: int = 5) -> str:

@@ -34,7 +34,8 @@ def read_pixels(dataset: Dataset, where: str = "The image") -> np.ndarray:
 
     Args:
         dataset: read with its pixel data.
-        where: how error messages call the image ("slice 12 (InstanceNumber 12, 12.dcm)"); free of identifiers.
+        where: how error messages call the image ("slice 12 (InstanceNumber 12, file 12 of 40 by name)"); free of
+            identifiers.
 
     Returns:
         ``(rows, columns)``, with the frames before and the colours behind where there are several. Bits above

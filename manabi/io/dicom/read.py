@@ -84,7 +84,7 @@ def _pixels(path: Path, frame: Frame, position: int) -> np.ndarray:
     """The stored values of a file, ``(rows, columns)`` or ``(frames, rows, columns)``."""
     import pydicom
 
-    where = frame.named(position) if frame.n_frames == 1 else path.name
+    where = frame.named(position) if frame.n_frames == 1 else f"The image{frame.place.note}"
     try:
         with python_warnings.catch_warnings():
             python_warnings.simplefilter("ignore")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from manabi.errors import InvalidInputError, ManabiError
 from manabi.io.dicom.frames import Frame, floats, frames_of
-from manabi.io.dicom.headers import Header, find_headers, some_of
+from manabi.io.dicom.headers import Header, Place, find_headers, listed_files
 from manabi.io.dicom.stack import arrange
 from manabi.io.dicom.tilt import describe
 
@@ -138,18 +138,18 @@ def refuse_strange_pixels(header: Header) -> None:
     photometric = header.text("PhotometricInterpretation")
     if (header.whole("SamplesPerPixel") or 1) > 1 or photometric not in ("", "MONOCHROME1", "MONOCHROME2"):
         raise InvalidInputError(
-            f"The image is in colour ({photometric or 'several samples per pixel'}, {header.path.name}): it shows "
+            f"The image is in colour ({header.place.after(photometric or 'several samples per pixel')}): it shows "
             "colours, not measured values. Choose the grey series that it was made from."
         )
     if "MOSAIC" in header.image_type:
         raise InvalidInputError(
-            f"The image is a mosaic of many slices ({header.path.name}), which Manabi does not take apart. "
+            f"The image is a mosaic of many slices{header.place.note}, which Manabi does not take apart. "
             "Convert it to NIfTI first, with dcm2niix for instance."
         )
     if header.get("ModalityLUTSequence"):
         raise InvalidInputError(
-            f"The values are in a look-up table (ModalityLUTSequence, {header.path.name}), which Manabi does not read "
-            "for volumes. Export the series with rescale slope and intercept."
+            f"The values are in a look-up table ({header.place.after('ModalityLUTSequence')}), which Manabi does not "
+            "read for volumes. Export the series with rescale slope and intercept."
         )
 
 
@@ -161,10 +161,10 @@ def _series(headers: list[Header]) -> Series:
         key = (uid, header.text("InstanceNumber"), None if place is None else tuple(place))
         kept.setdefault(key if uid else (header.path,), header)
     first_ones = {id(header) for header in kept.values()}
-    copies = [header.path.name for header in headers if id(header) not in first_ones]
+    copies = [header.place for header in headers if id(header) not in first_ones]
     notes: tuple[str, ...] = ()
     if copies:
-        notes = (f"{_counted(len(copies), 'file')} left out, being copies of others: {some_of(copies)}.",)
+        notes = (f"{_counted(len(copies), 'file')} left out, being copies of others: {listed_files(copies)}.",)
     first = headers[0]
     if first.modality and not first.text("Modality"):
         notes += (f"The files do not state their modality; {first.modality} was taken from their kind (SOP class).",)
@@ -216,14 +216,14 @@ def _remark(series: Series) -> str:
     return " (projections, not reconstructed)" if raw and set(kinds) & set(RAW_NM) else ""
 
 
-def _with_rest(chosen: Series, all_series: list[Series], damaged: list[str]) -> Series:
+def _with_rest(chosen: Series, all_series: list[Series], damaged: list[Place]) -> Series:
     """The chosen series, with warnings about objects that are no images and about damaged files."""
     notes = list(chosen.warnings)
     others = [s.modality or "an unknown kind" for s in all_series if not s.is_image]
     if others:
         notes.append(f"Besides the images the folder holds {', '.join(sorted(set(others)))}; they were not read.")
     if damaged:
-        notes.append(f"{_counted(len(damaged), 'damaged DICOM file')} left out: {some_of(damaged)}.")
+        notes.append(f"{_counted(len(damaged), 'damaged DICOM file')} left out: {listed_files(damaged)}.")
     return Series(chosen.uid, chosen.number, chosen.modality, chosen.headers, tuple(notes))
 
 
