@@ -40,6 +40,12 @@ class Preflight:
         self._run_panel.offer("", "")
         self._job = session.client().preflight({"device": request.device})
 
+    def forget(self) -> None:
+        """Nobody waits for the answer any more."""
+        job, self._job = self._job, None
+        if job is not None:
+            job.abandon()
+
     def poll(self) -> None:
         """Take in the answer once it is there."""
         if self._job is None or not self._job.poll():

@@ -137,6 +137,7 @@ class ManabiWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.restTimer.stop()
             self.setParameterNode(None)
             self.removeObservers()
+            self.preflight.forget()
             if self.run is not None:
                 self.run.abandon()
         finally:

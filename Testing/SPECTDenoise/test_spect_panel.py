@@ -344,6 +344,22 @@ def test_with_a_window_the_model_is_loaded_while_the_user_still_chooses(slicer_a
     assert user.widget.logic.session.pid == pid
 
 
+def test_unloading_the_module_ends_its_run_while_another_panel_keeps_the_worker(user_of):
+    user = user_of("waiting-spect")
+    session = user.widget.logic.session
+    session.enter()  # as the panel of another module
+    user.choose(add_scan())
+    user.press()
+    user.app.wait_until(lambda: "beside process" in user.status, 30)
+    child = int(re.search(r"process (\d+)", user.status).group(1))
+    user.app.close_modules()
+    user.app.wait_until(lambda: not is_running(child), 10)
+    assert is_running(session.pid)
+    session.leave()
+    assert session.pid is None
+    assert nodes_in_scene() == {n for n in nodes_in_scene() if "ScalarVolume" in n}
+
+
 def test_an_image_of_another_kind_is_refused_before_anything_starts(user_of):
     user = user_of()
     scan = add_scan()
