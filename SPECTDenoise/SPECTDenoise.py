@@ -41,13 +41,6 @@ SAMPLE = sample_data.Sample(
     units="CNTS",
 )
 """A simulated patient with both scans."""
-HELP = """Brings the image quality of a 5-minute dopamine-transporter SPECT (<sup>123</sup>I-ioflupane) to that of a
-25-minute acquisition, measures binding ratios before and after, and warns where it may have over-corrected.
-For research use. <a href="https://github.com/SlicerManabi/SlicerManabi/blob/main/docs/tutorials/spect.md">Tutorial</a>.
-"""
-SOURCE = """After Ishiwata Y., KAKENHI 20K16705 (2024) and Jpn J Radiol (2025), doi:10.1007/s11604-025-01933-z."""
-
-
 class SPECTDenoise(ScriptedLoadableModule):
     """What Slicer shows of the module before it is opened."""
 
@@ -57,9 +50,16 @@ class SPECTDenoise(ScriptedLoadableModule):
         self.parent.categories = [translate("qSlicerAbstractCoreModule", "Nuclear Medicine")]
         self.parent.dependencies = []
         self.parent.contributors = ["The Manabi contributors"]
-        self.parent.helpText = _(HELP)
+        self.parent.helpText = _(
+            "Brings the image quality of a 5-minute dopamine-transporter SPECT (<sup>123</sup>I-ioflupane) to that of "
+            "a 25-minute acquisition, measures binding ratios before and after, and warns where it may have "
+            "over-corrected. For research use. "
+            '<a href="https://github.com/SlicerManabi/SlicerManabi/blob/main/docs/tutorials/spect.md">Tutorial</a>.'
+        )
         self.parent.icon = icons.module_icon(__file__)
-        self.parent.acknowledgementText = _(SOURCE)
+        self.parent.acknowledgementText = _(
+            "After Ishiwata Y., KAKENHI 20K16705 (2024) and Jpn J Radiol (2025), doi:10.1007/s11604-025-01933-z."
+        )
         slicer.app.connect("startupCompleted()", onStartup)
 
 

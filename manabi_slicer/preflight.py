@@ -12,7 +12,6 @@ from manabi_slicer.install.extensions import reinstall_torch_for_the_graphics_ca
 if TYPE_CHECKING:
     from manabi_slicer.panels.log_panel import LogPanel
     from manabi_slicer.panels.run_panel import RunPanel
-    from manabi_slicer.request import Request
     from manabi_slicer.session import Session
 
 
@@ -35,10 +34,15 @@ class Preflight:
         """Whether the answer is still to come."""
         return self._job is not None
 
-    def start(self, session: Session, request: Request) -> None:
-        """Ask; the worker answers at once, also while a run is under way."""
-        self._run_panel.offer("", "")
-        self._job = session.client().preflight({"device": request.device})
+    def start(self, session: Session, device: str) -> None:
+        """Ask; the worker answers at once, also while a run is under way.
+
+        Args:
+            session: whose worker is asked.
+            device: that the user chose.
+        """
+        if self._job is None:
+            self._job = session.client().preflight({"device": device})
 
     def forget(self) -> None:
         """Nobody waits for the answer any more."""
@@ -57,14 +61,12 @@ class Preflight:
             return
         for line in self.found.lines():
             self._log_panel.add(line)
+        self._run_panel.setDevice("\n".join([self.found.lines()[0], *self.found.warnings]))
         self._offer()
 
     def _offer(self) -> None:
-        if self.found.remedy == "cuda_build":
-            self._run_panel.offer(
-                _("Use the graphics card: install the CUDA build of PyTorch..."),
-                self.found.reason,
-            )
+        text = _("Use the graphics card: install the CUDA build of PyTorch...")
+        self._run_panel.offer(text if self.found.remedy == "cuda_build" else "", self.found.reason)
 
     def _onRemedy(self) -> None:
         try:

@@ -211,6 +211,8 @@ class ManabiWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         try:
             if not self.logic.session.is_warm(self.logic.methodName, model) and not missing():
                 self.logic.session.warm_up(self.logic.methodName, model)
+                self.preflight.start(self.logic.session, self.request(self._parameterNode).device)
+                self.timer.start()
         except ManabiError as error:  # Apply will tell it better
             _log.info("the worker was not started ahead: %s", type(error).__name__)
 
@@ -248,7 +250,7 @@ class ManabiWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             request = self.request(self._parameterNode)
             self.run = self.logic.startRun(request)
             self._startedAt = time.monotonic()
-            self.preflight.start(self.logic.session, request)
+            self.preflight.start(self.logic.session, request.device)
         except CancelledError as error:
             self.runPanel.setStatus(str(error))
             return

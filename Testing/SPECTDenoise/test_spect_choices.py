@@ -86,6 +86,9 @@ def test_process_and_request_take_the_same_options(user):
     options = {name: p.default for name, p in inspect.signature(logic.process).parameters.items()}
     assert options.pop("onProgress") is None
     assert options == {name: p.default for name, p in inspect.signature(logic.request).parameters.items()}
+    for function in (logic.process, logic.request):
+        hints = {**function.__annotations__}
+        assert set(hints) == {*inspect.signature(function).parameters, "return"} - {"self"}
 
 
 def test_a_file_of_normal_values_is_chosen_and_a_bad_one_is_told(user, tmp_path):

@@ -240,3 +240,86 @@ def test_models_that_came_with_manabi_cannot_be_removed_and_their_folder_opens(u
     assert not more.modelsRemoveButton.enabled
     more.modelsFolderButton.click()
     assert len(user.app.recorder.opened) == 1
+
+
+# --- DICOM and a user's own places --------------------------------------------------------------------------------
+
+
+class Database:
+    """Slicer's DICOM database with one file in it."""
+
+    isOpen = True  # noqa: N815
+
+    def __init__(self, path):
+        import pydicom
+
+        self.path, self.data = str(path), pydicom.dcmread(path, stop_before_pixels=True)
+
+    def fileForInstance(self, uid):
+        return self.path if uid == str(self.data.SOPInstanceUID) else ""
+
+    def fileValue(self, path, tag):
+        element = self.data.get((int(tag[:4], 16), int(tag[5:], 16)))
+        return "" if element is None else str(element.value)
+
+
+def test_dicom_is_exported_into_the_study_of_the_scan_as_a_new_series(user, tmp_path, monkeypatch):
+    import pydicom
+    import slicer
+
+    from manabi.io.dicom import write_dicom
+    from manabi.volume import Volume
+
+    array = np.random.default_rng(3).poisson(60, (8, 24, 26)).astype(np.float32)
+    (path,) = write_dicom(
+        Volume(array, np.diag([-3.0, -3.0, 3.3, 1.0]), "NM", "CNTS"), tmp_path / "original", None,
+        series_description="5 minutes", provenance={},
+    )  # fmt: skip
+    original = pydicom.dcmread(path)
+    original.PatientID, original.PatientName = "4711", "Doe^Jane"
+    original.save_as(path)
+    monkeypatch.setattr(slicer, "dicomDatabase", Database(path), raising=False)
+    scan = slicer.util.addVolumeFromArray(array, np.diag([-3.0, -3.0, 3.3, 1.0]), "5: Doe^Jane")
+    scan.SetAttribute("DICOM.instanceUIDs", str(original.SOPInstanceUID))
+    user.app.open_main_window()
+    user.choose(scan)
+    outputs = user.apply()
+    user.app.answer(str(tmp_path))
+    menu_action(user, "DICOM").trigger()
+    assert user.boxes().keys() <= {"warning"}, user.boxes()
+    (found,) = [path for path in tmp_path.rglob("denoised/*") if path.is_file()]
+    made = pydicom.dcmread(found)
+    assert (made.StudyInstanceUID, made.PatientID) == (original.StudyInstanceUID, "4711")
+    assert made.SeriesInstanceUID != original.SeriesInstanceUID
+    assert made.SOPClassUID == original.SOPClassUID == "1.2.840.10008.5.1.4.1.1.20"
+    stored = made.pixel_array * float(made.get("RescaleSlope", 1.0)) + float(made.get("RescaleIntercept", 0.0))
+    denoised = slicer.util.arrayFromVolume(outputs["volumes/denoised"])
+    assert stored.sum() == pytest.approx(float(denoised.sum()), rel=0.05)
+
+
+NO_NETWORK = """
+import socket
+def refuse(self, address):
+    raise OSError(f"no network here: {address}")
+socket.socket.connect = socket.socket.connect_ex = refuse
+"""
+
+
+def test_a_model_below_an_awkward_home_runs_without_network(slicer_app, packed, tmp_path, monkeypatch):
+    """Install from a file, choose, Apply; the home has accents, blanks and Japanese in it; nothing may connect."""
+    import os
+
+    (tmp_path / "blocked").mkdir()
+    (tmp_path / "blocked" / "sitecustomize.py").write_text(NO_NETWORK, encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path / "blocked"), os.environ.get("PYTHONPATH", "")]))
+    monkeypatch.setenv("MANABI_HOME", str(tmp_path / "Modèles à moi é 学び"))
+    user = User(slicer_app)
+    more = user.widget.modelsPanel._manager
+    user.widget.modelsPanel.install(str(packed))
+    user.app.wait_until(lambda: more.modelsInstallButton.enabled, 60)
+    user.choose(add_scan())
+    box = user.run_ui.modelComboBox
+    box.currentIndex = next(n for n, name in enumerate(names_in_chooser(user)) if "my-spect" in name)
+    outputs = user.apply(120)
+    assert "volumes/denoised" in outputs, user.boxes()
+    assert "my-spect" in outputs["report"].GetText()

@@ -170,3 +170,27 @@ def test_regions_of_an_oblique_scan_lie_on_its_anatomy_in_all_three_views(slicer
         assert (inside & bright).sum() / (inside | bright).sum() > 0.8, name
         middle = ndimage.center_of_mass(inside)
         assert np.abs(manager.ras_at(name, middle[1], middle[0]) - at_ras).max() < 1.5, name
+
+
+def test_the_regions_are_drawn_in_three_dimensions(slicer_app, monkeypatch):
+    import slicer
+    from slicer_standin import views
+
+    if views.why_not():
+        pytest.skip(views.why_not())
+    use_methods(monkeypatch, REGISTERED)
+    manager = views.install(slicer.app, (900, 700))
+    user = User(slicer_app, "blob-spect")
+    matrix = np.diag([3.0, 3.0, 3.0, 1.0])
+    scan = add_scan(matrix=matrix)
+    ball_array = ball(matrix, (30, 40, 40), np.array([60.0, 60.0, 45.0]), 20.0).astype(np.float32)
+    slicer.util.updateVolumeFromArray(scan, ball_array)
+    user.choose(scan)
+    regions = user.apply()["labelmaps/regions"]
+    assert regions.GetSegmentation().ContainsRepresentation("Closed surface")
+    view = manager.threeDWidget("ViewManabiSPECT3D").threeDView()
+    view.resize((400, 300))
+    drawn = view.pixels().astype(int)
+    regions.GetDisplayNode().SetVisibility3D(False)
+    plain = view.pixels().astype(int)
+    assert (np.abs(drawn - plain).sum(-1) > 60).sum() > 2000

@@ -1,11 +1,11 @@
 """From Apply to the result in the scene: the warm worker against a process per run, as other extensions do it.
 
 SPECTDenoise's panel is used on the stand-in for Slicer with the sample patient and the model that ships. The other way
-is what extensions that start a process do: write the scan as NIfTI, start Python with ``manabi run``, read the images
-back into the scene. Measured from the press of Apply, and from the call, until the denoised volume is in the scene.
-``same_process`` is the logic's ``process``, without a worker, from its second call on.
-``warmed`` is the first Apply after the panel has loaded the model in the background, as it does with a main window once
-a scan is chosen.
+is what extensions that start a process do: write the scan as NIfTI, start Python with a script that runs the method and
+writes its result, read the images back into the scene. Measured from the press of Apply, and from the call, until
+the denoised volume is in the scene. ``same_process`` is the logic's ``process``, without a worker, from its second call
+on. ``warmed`` is the first Apply after the panel has loaded the model in the background, as it does with a main window
+once a scan is chosen.
 """
 
 from __future__ import annotations
@@ -26,6 +26,14 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))
 from common import machine
 
 REPEATS = 5
+SCRIPT = """
+import sys
+from manabi import registry
+from manabi.io import read_volume, write_result
+result = registry.method("spect").run(read_volume(sys.argv[1]))
+write_result(result, sys.argv[2], draw=False)
+"""
+"""Nothing but what the panel does: no figure is drawn."""
 LIMIT_S = 300
 
 
@@ -55,7 +63,7 @@ def process_per_run(node: Any) -> None:
     with tempfile.TemporaryDirectory() as folder:
         base = Path(folder)
         write_volume(bridge.volume_from_node(node, modality="NM"), base / "scan.nii.gz")
-        command = [sys.executable, "-m", "manabi", "run", "spect", str(base / "scan.nii.gz"), "-o", str(base / "out")]
+        command = [sys.executable, "-c", SCRIPT, str(base / "scan.nii.gz"), str(base / "out")]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         for path in sorted((base / "out").glob("*.nii.gz")):
             slicer.mrmlScene.RemoveNode(bridge.volume_to_node(read_volume(path), path.stem))

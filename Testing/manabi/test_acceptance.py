@@ -1,6 +1,10 @@
 """The acceptance checks 3, 5 to 7, 10, 12, 13 and 20 of the survey of Slicer's users.
 
-Check 2 is in ``test_preflight.py``, 4 in ``store/test_download.py``, 8 and 9 in ``test_batch.py``.
+Check 2 is in ``test_preflight.py``, 4 in ``store/test_download.py``, 8 and 9 in ``test_batch.py``. In Slicer, on the
+stand-in for it: 1 in ``manabi_slicer/test_install.py``, 2 in ``manabi_slicer/test_preflight_panel.py``, 3 and 5 in
+``SPECTDenoise/test_spect_module.py`` (an awkward home, no network), 7 in ``SPECTDenoise/test_spect_panel.py`` (cancel),
+8 and 9 in ``manabi_slicer/test_headless.py``, 10 in ``SPECTDenoise/test_spect_module.py`` (three clicks), 11 in
+``SPECTDenoise/test_spect_views.py``, 24 in ``SPECTDenoise/test_spect_panel.py`` (saved, restarted, renamed).
 """
 
 from __future__ import annotations

@@ -27,9 +27,6 @@ class Client:
     def poll(self):
         return True
 
-    def result_of(self):
-        return Preflight.from_dict(FACTS)
-
 
 @pytest.fixture
 def panel(slicer_app, monkeypatch):
@@ -47,9 +44,7 @@ def panel(slicer_app, monkeypatch):
 
 
 def check(widget):
-    from manabi_slicer.request import Request
-
-    widget.preflight.start(widget.logic.session, Request(nodes={}))
+    widget.preflight.start(widget.logic.session, "auto")
     widget.preflight.poll()
 
 
@@ -59,6 +54,8 @@ def test_a_graphics_card_that_torch_cannot_use_is_told_with_the_remedy(panel):
     assert not button.isHidden()
     assert "CUDA build" in button.text
     assert button.toolTip == NO_CUDA
+    assert "RTX 4000" in panel.runPanel.ui.deviceLabel.text
+    assert not panel.runPanel.ui.deviceLabel.isHidden()
     assert "RTX 4000" in panel.logPanel._ui.logText.toPlainText()
 
 
@@ -96,3 +93,27 @@ def test_a_computer_where_all_is_well_gets_no_button(panel, monkeypatch):
     monkeypatch.setitem(FACTS, "remedy", "")
     check(panel)
     assert panel.runPanel.ui.remedyButton.isHidden()
+
+
+def test_an_old_driver_and_little_memory_are_told_under_apply(panel, monkeypatch):
+    monkeypatch.setitem(FACTS, "remedy", "driver")
+    monkeypatch.setitem(FACTS, "reason", "The driver of the graphics card is too old. Update it.")
+    monkeypatch.setitem(FACTS, "ram_free_mb", 700.0)
+    check(panel)
+    text = panel.runPanel.ui.deviceLabel.text
+    assert "driver of the graphics card is too old" in text
+    assert "memory" in text.partition("\n")[2]
+    assert panel.runPanel.ui.remedyButton.isHidden()
+
+
+def test_with_a_window_the_answer_is_there_before_the_first_run(slicer_app):
+    import numpy as np
+    import slicer
+
+    slicer_app.open_main_window()
+    widget = slicer_app.open_widget("SPECTDenoise")
+    node = slicer.util.addVolumeFromArray(np.random.default_rng(0).poisson(60, (8, 24, 26)).astype(np.float32))
+    widget.ui.inputSelector.setCurrentNode(node)
+    slicer_app.wait_until(lambda: widget.runPanel.ui.deviceLabel.text, 30)
+    assert "Runs on" in widget.runPanel.ui.deviceLabel.text
+    assert widget.run is None

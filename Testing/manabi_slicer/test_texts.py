@@ -35,7 +35,7 @@ def test_every_text_of_the_panels_can_be_translated(path):
             bad += [f"line {x.lineno}" for x in literals(node.value) if names & SHOWN]
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "_":
             text = node.args[0]
-            plain = isinstance(text, ast.Name) or (isinstance(text, ast.Constant) and isinstance(text.value, str))
+            plain = isinstance(text, ast.Constant) and isinstance(text.value, str)
             bad += [] if plain else [f"line {node.lineno}: not a plain text"]
         if isinstance(node, ast.Call) and getattr(node.func, "attr", "") in ("setStatus", "showError", "confirm"):
             bad += [f"line {x.lineno}" for argument in node.args for x in literals(argument)]

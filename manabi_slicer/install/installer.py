@@ -126,7 +126,7 @@ class Installer:
 def resume_after_restart(module: str, installer: Installer | None = None) -> bool:
     """Open a module again whose installation a restart interrupted; for the module's start-up.
 
-    The panel then says that the installation goes on with the next Apply.
+    The panel, once open, goes on with the installation; the user agreed to it before.
 
     Returns:
         Whether it was this module's.

@@ -79,6 +79,11 @@ class RunPanel:
         """The line under the button."""
         self.ui.statusLabel.text = text
 
+    def setDevice(self, text: str) -> None:
+        """What runs will happen on, and what the user should know of it; an empty text hides the line."""
+        self.ui.deviceLabel.text = text
+        self.ui.deviceLabel.visible = bool(text)
+
     def offer(self, text: str, tool_tip: str, enabled: bool = True) -> None:
         """Show the button that mends what was found; an empty text hides it."""
         self.ui.remedyButton.text = text
