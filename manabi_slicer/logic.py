@@ -136,6 +136,11 @@ class ManabiLogic(ScriptedLoadableModuleLogic):
             raise InvalidInputError(_("There is no result yet. Press Apply first."))
         return bridge.result_from_nodes(outputs)
 
+    def warningsOf(self, outputs: Nodes) -> list[str]:
+        """The warnings of a result, from its report; empty where there is none."""
+        report = outputs.get("report")
+        return list(bridge.read_report(report)["warnings"]) if report is not None else []
+
     def export(
         self, nodes: dict[str, vtkMRMLNode | None], folder: str | Path, imageFormat: ImageFormat = "nrrd",
         overwrite: bool = False,

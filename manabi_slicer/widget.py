@@ -211,7 +211,7 @@ class ManabiWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         try:
             if not self.logic.session.is_warm(self.logic.methodName, model) and not missing():
                 self.logic.session.warm_up(self.logic.methodName, model)
-                self.preflight.start(self.logic.session, self.request(self._parameterNode).device)
+                self._askPreflight(self.request(self._parameterNode).device)
                 self.timer.start()
         except ManabiError as error:  # Apply will tell it better
             _log.info("the worker was not started ahead: %s", type(error).__name__)
@@ -221,7 +221,14 @@ class ManabiWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         volume = self._parameterNode.inputVolume if self._parameterNode is not None else None
         outputs = self.logic.outputsOf(volume)
         self.runPanel.setResultActions(has_result=bool(outputs), can_undo=self.logic.canUndo(volume))
+        self._showWarnings(outputs)
         self.outputsChanged(outputs)
+
+    def _showWarnings(self, outputs: Nodes) -> None:
+        """What a reader must know of the result that is shown, also after its scene was loaded again."""
+        warnings = self.logic.warningsOf(outputs)
+        alerts, notes = split(warnings, self.logic.method.alert_prefixes)
+        self.runPanel.messages.showWarnings(alerts, notes)
 
     def refreshModels(self) -> None:
         """List the models anew; the parameter node's choice is kept."""
@@ -249,18 +256,24 @@ class ManabiWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
                 self.refreshModels()
             request = self.request(self._parameterNode)
             self.run = self.logic.startRun(request)
-            self._startedAt = time.monotonic()
-            self.preflight.start(self.logic.session, request.device)
         except CancelledError as error:
             self.runPanel.setStatus(str(error))
             return
         except Exception as error:  # the edge of the panel
             self.tell(error)
             return
+        self._startedAt = time.monotonic()
         self._dropResult = False
         self.runPanel.setRunning()
         self.logPanel.start(_("Started"))
         self.timer.start()
+        self._askPreflight(request.device)
+
+    def _askPreflight(self, device: str) -> None:
+        try:
+            self.preflight.start(self.logic.session, device)
+        except ManabiError as error:  # the run itself will tell it better
+            _log.info("the preflight was not asked: %s", type(error).__name__)
 
     def onTimer(self) -> None:
         """Follow the run."""
@@ -295,11 +308,8 @@ class ManabiWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._onDone(run, outputs)
 
     def _onDone(self, run: Run, outputs: Nodes) -> None:
-        warnings = run.result.warnings if run.result is not None else []
-        for text in warnings:
+        for text in self.logic.warningsOf(outputs):
             self.logPanel.add(text)
-        alerts, notes = split(warnings, getattr(self.logic.method, "alert_prefixes", ()))
-        self.runPanel.messages.showWarnings(alerts, notes)
         self.refreshOutputs()
         if interaction.has_views() and self.parent.isEntered:
             self.showResult(outputs, run.request.nodes[self.logic.method.inputs[0].name])

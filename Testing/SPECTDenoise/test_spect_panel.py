@@ -27,7 +27,10 @@ def user_of(slicer_app, monkeypatch):
 
 
 def is_running(pid):
-    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 # --- before a run -------------------------------------------------------------------------------------------------
@@ -186,6 +189,30 @@ def test_an_alert_stands_in_its_own_box(user_of):
     boxes = user.boxes()
     assert ALERT in boxes["alert"]
     assert ALERT not in boxes["warning"]
+
+
+def test_the_alert_belongs_to_the_result_that_is_shown_and_comes_back_with_the_scene(user_of, tmp_path):
+    import slicer
+
+    user = user_of("alerting-spect")
+    one, other = add_scan("One"), add_scan("Other", 1)
+    user.choose(one)
+    user.apply()
+    assert "alert" in user.boxes()
+    user.choose(other)
+    assert user.boxes() == {}
+    user.choose(one)
+    assert ALERT in user.boxes()["alert"]
+    path = str(tmp_path / "scene.mrb")
+    slicer.util.saveScene(path)
+    slicer.mrmlScene.Clear()
+    assert user.boxes() == {}
+    slicer.util.loadScene(path)
+    user.app.process_events(0.1)
+    assert ALERT in user.boxes()["alert"]
+    user.use("quick-spect")
+    user.widget.refreshOutputs()
+    assert user.boxes() == {}
 
 
 # --- a run that does not end well ---------------------------------------------------------------------------------

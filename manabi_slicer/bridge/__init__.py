@@ -15,6 +15,7 @@ _HOMES = {
     "find_outputs": "results",
     "inputs_from_nodes": "inputs",
     "labelmap_from_segmentation": "segmentations",
+    "read_report": "report",
     "labelmap_to_node": "segmentations",
     "landmark_index": "landmarks",
     "result_from_nodes": "readback",
