@@ -10,14 +10,21 @@ from scipy import ndimage
 
 
 @pytest.fixture
-def shown(slicer_app, monkeypatch):
-    """A user who has applied with a 25-minute scan, and the stand-in's layout manager."""
-    import slicer
+def views(slicer_app, monkeypatch):
+    """The stand-in's views, and the methods of the tests; skips where nothing can be drawn."""
     from slicer_standin import views
 
     if views.why_not():
-        pytest.skip(views.why_not())
+        pytest.skip(f"no offscreen drawing here: {views.why_not()}")
     use_methods(monkeypatch, REGISTERED)
+    return views
+
+
+@pytest.fixture
+def shown(slicer_app, views):
+    """A user who has applied with a 25-minute scan, and the stand-in's layout manager."""
+    import slicer
+
     manager = views.install(slicer.app, (1200, 800))
     user = User(slicer_app, "quick-spect")
     user.choose(add_scan())
@@ -135,14 +142,10 @@ def ball(matrix, shape_kji, at_ras, half_mm):
 
 
 @pytest.mark.parametrize("flips", FLIPS)
-def test_regions_of_an_oblique_scan_lie_on_its_anatomy_in_all_three_views(slicer_app, monkeypatch, flips):
+def test_regions_of_an_oblique_scan_lie_on_its_anatomy_in_all_three_views(slicer_app, views, flips):
     """Drawn pixels: from the node through the worker and back, the outline encloses what is bright."""
     import slicer
-    from slicer_standin import views
 
-    if views.why_not():
-        pytest.skip(views.why_not())
-    use_methods(monkeypatch, REGISTERED)
     user = User(slicer_app, "blob-spect")
     matrix = OBLIQUE @ np.diag([*flips, 1])
     matrix[:3, 3] = -matrix[:3, :3] @ [23.5, 31.5, 14.5]
@@ -172,13 +175,9 @@ def test_regions_of_an_oblique_scan_lie_on_its_anatomy_in_all_three_views(slicer
         assert np.abs(manager.ras_at(name, middle[1], middle[0]) - at_ras).max() < 1.5, name
 
 
-def test_the_regions_are_drawn_in_three_dimensions(slicer_app, monkeypatch):
+def test_the_regions_are_drawn_in_three_dimensions(slicer_app, views):
     import slicer
-    from slicer_standin import views
 
-    if views.why_not():
-        pytest.skip(views.why_not())
-    use_methods(monkeypatch, REGISTERED)
     manager = views.install(slicer.app, (900, 700))
     user = User(slicer_app, "blob-spect")
     matrix = np.diag([3.0, 3.0, 3.0, 1.0])

@@ -148,13 +148,15 @@ def _sync(path: Path) -> None:
 
 @contextlib.contextmanager
 def _plain_errors(target: Path) -> Iterator[None]:
-    """Say what a failing disk means."""
+    """Say what a failing disk means, with the folder that the user named: a file may lie in one that is only aside."""
+    aside = [folder for folder in target.parents if folder.name.startswith(ASIDE_PREFIX)]
+    place = aside[-1].parent if aside else target.parent
     try:
         yield
     except OSError as error:
         if error.errno in FULL:
             raise ManabiError(
-                f"The disk of {target.parent} is full; nothing was written. Free some space and run again."
+                f"The disk of {place} is full; nothing was written. Free some space and run again."
             ) from error
         if error.errno in FORBIDDEN:
             raise InvalidInputError(f"Not allowed to write to {target}. Choose a folder of your own.") from error

@@ -15,7 +15,6 @@ from manabi_slicer.bridge.geometry import local_to_world
 if TYPE_CHECKING:
     from slicer import vtkMRMLMarkupsFiducialNode
 
-FIDUCIALS = "vtkMRMLMarkupsFiducialNode"
 
 
 def build_landmarks(landmarks: Mapping[str, Landmark], world_to_local: np.ndarray) -> vtkMRMLMarkupsFiducialNode:

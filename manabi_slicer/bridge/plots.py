@@ -15,8 +15,6 @@ from manabi_slicer.bridge.tables import read_table, unique_names
 if TYPE_CHECKING:
     from slicer import vtkMRMLPlotChartNode, vtkMRMLPlotSeriesNode, vtkMRMLTableNode
 
-CHART = "vtkMRMLPlotChartNode"
-SERIES = "vtkMRMLPlotSeriesNode"
 COLORS = ((0.0, 0.45, 0.70), (0.84, 0.37, 0.0), (0.0, 0.62, 0.45), (0.80, 0.47, 0.65), (0.90, 0.62, 0.0),
           (0.34, 0.71, 0.91))  # fmt: skip
 """Colours that colour-blind readers tell apart (Okabe and Ito)."""

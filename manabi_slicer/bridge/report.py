@@ -12,7 +12,6 @@ from manabi.result import Result
 if TYPE_CHECKING:
     from slicer import vtkMRMLTextNode
 
-TEXT = "vtkMRMLTextNode"
 FORMAT = "manabi-report/1"
 
 

@@ -24,7 +24,6 @@ BINARY = "Binary labelmap"
 LABEL_TAG = "Manabi.label"
 """Tag of a segment: its value in the label map, which Slicer may change when the user edits."""
 TERMINOLOGY_TAG = "TerminologyEntry"
-UNNAMED = "^^"
 TISSUE = Code("85756007", "SCT", "Tissue")
 LARGEST_IN_TABLE = 65535
 SMOOTHING = "0.5"

@@ -54,7 +54,7 @@ def reinstall_torch_for_the_graphics_card() -> bool:
         DependencyError: when the PyTorch extension is not there.
     """
     question = _(
-        "PyTorch is removed, and its build for your graphics card (about 2.5 GB) is downloaded and installed. Other "
+        "PyTorch is removed, and its build for your graphics card (some gigabytes) is downloaded and installed. Other "
         "extensions that use PyTorch get the same one. Slicer has to be restarted afterwards.\n\nDo it now?"
     )
     if not interaction.confirm(question):

@@ -196,8 +196,9 @@ def test_a_full_disk_is_said_plainly(tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(ManabiError, match="disk of .* is full"):
+    with pytest.raises(ManabiError, match="disk of .* is full") as caught:
         write_result(whole_result(), tmp_path / "out")
+    assert f"The disk of {tmp_path} is full" in str(caught.value)  # not of a folder aside that is gone already
     assert not list(tmp_path.iterdir())
 
 
