@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +18,13 @@ GROUP = 0.8
 """Share of a category's width that its bars take."""
 
 
-def draw_chart(plot: Plot, path: Path) -> Path:
+def draw_chart(plot: Plot, path: Path, notes: Sequence[str] = ()) -> Path:
     """Draw a plot as a PNG of 900 pixels in width; a picture that is there already is replaced.
 
     Args:
         plot: of any kind; series that are not numbers at a place leave a gap there.
         path: PNG file to write.
+        notes: what a reader of this picture alone must know; below the legend.
     """
     page = Page(WIDTH)
     page.text(SIDE, 26, plot.title, style.HEADING, bold=True)
@@ -41,7 +43,10 @@ def draw_chart(plot: Plot, path: Path) -> Path:
     axes.set_ylabel(style.printable(plot.y_label), fontproperties=font, color=style.INK, parse_math=False)
     if not plot.categories:
         axes.set_xlabel(style.printable(plot.x_label), fontproperties=font, color=style.INK, parse_math=False)
-    _draw_legend(page, plot, 50 + HEIGHT + (42 if plot.categories else 62))
+    top = 50.0 + HEIGHT + (42 if plot.categories else 62)
+    _draw_legend(page, plot, top)
+    for n, text in enumerate(notes):
+        top = page.paragraph(SIDE, top + (14 if n == 0 else 2), text, WIDTH - SIDE - 30, style.SMALL, style.MUTED)
     return page.save(path)
 
 
@@ -76,7 +81,8 @@ def _draw_legend(page: Page, plot: Plot, top: float) -> None:
         page.band(left, top - 5, 12, 10, color)
         left = _named(page, name, left + 18, top)
     for name in plot.marks:
-        page.band(left, top - 1, 12 if name == plot.marks[0] else 6, 2, style.INK)
+        for start, width in [(0, 14)] if name == plot.marks[0] else [(0, 5), (9, 5)]:
+            page.band(left + start, top - 1, width, 2, style.INK)
         left = _named(page, name, left + 18, top)
 
 

@@ -281,7 +281,8 @@ class SPECTDenoise(Method[SPECTParameters]):
         from manabi.plotting.charts import draw_chart
         from manabi.spect.figure import draw_study
 
-        charts = [draw_chart(plot, folder / f"{name}.png") for name, plot in result.plots.items()]
+        simulated = [text for text in result.warnings if "simulated" in text]
+        charts = [draw_chart(plot, folder / f"{name}.png", simulated) for name, plot in result.plots.items()]
         return [draw_study(inputs["spect"], result, folder / "before_after.png"), *charts]
 
 

@@ -52,3 +52,10 @@ def test_lines_and_points_are_drawn_with_gaps_for_what_is_no_number(tmp_path, ki
 def test_what_is_no_chart_is_refused(changes, message):
     with pytest.raises(InvalidInputError, match=message):
         Plot("t", "x", "y", {"a": ([0.0, 1.0], [1.0, 2.0])}, **changes)
+
+
+def test_notes_stand_below_the_chart(tmp_path):
+    plain = Image.open(draw_chart(BARS, tmp_path / "plain.png"))
+    noted = Image.open(draw_chart(BARS, tmp_path / "noted.png", ["Trained on simulated data; for research use."]))
+    assert noted.size[1] > plain.size[1]
+    assert np.asarray(noted.convert("L"))[plain.size[1] - 4 :].min() < 160
