@@ -24,6 +24,11 @@ NETWORKS: dict[str, str] = {
     "transunet": "manabi.networks.transunet:TransUNet",
 }
 
+ENCODERS: dict[str, str] = {
+    "slicenet": "manabi.networks.slicenet:SliceNet",
+}
+"""Networks that give numbers for an image instead of an image."""
+
 MONAI_NETWORKS: dict[str, str] = {
     "monai_vnet": "manabi.networks.wrapped:MonaiVNet",
     "monai_unetpp": "manabi.networks.wrapped:MonaiUNetPlusPlus",
@@ -50,14 +55,14 @@ def build(name: str, **arguments: Any) -> torch.nn.Module:
     """A new network with weights drawn from torch's global generator.
 
     Args:
-        name: key of ``NETWORKS`` or ``MONAI_NETWORKS``.
+        name: key of ``NETWORKS``, ``MONAI_NETWORKS`` or ``ENCODERS``.
         **arguments: ``in_channels``, ``out_channels``, ``filters``, ``spatial_dims``, ``output_activation``,
             ``residual``, ``norm`` (see :class:`manabi.networks.bricks.ImageNetwork`) and the network's own.
 
     Raises:
         InvalidInputError: for an unknown name or arguments that the network does not take.
     """
-    known = NETWORKS | MONAI_NETWORKS
+    known = NETWORKS | MONAI_NETWORKS | ENCODERS
     if name not in known:
         raise InvalidInputError(f"Unknown network {name!r}. Known: {', '.join(known)}.")
     module, _, attribute = known[name].partition(":")

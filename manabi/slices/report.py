@@ -1,0 +1,151 @@
+"""A reading as tables, landmarks, measurements, warnings and a plot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from manabi.result import Cell, Landmark, Plot, Table
+from manabi.slices.reading import MARKERS, NAMES, Found, Reading
+from manabi.slices.representative import Chosen
+from manabi.slices.stack import AxialStack
+
+MARKER_COLUMNS = ("marker", "status", "slice", "position_mm", "confidence", "rules_position_mm")
+SLICE_COLUMNS = ("number", "slice", "position_mm", "fraction", "marker")
+DISAGREE_MM = 12.0
+"""Network and rules further apart than this are flagged (our choice: three slices of 4 mm)."""
+
+
+def markers_table(reading: Reading, stack: AxialStack, rules_mm: Mapping[str, float | None]) -> Table:
+    """A row per marker; ``slice`` counts along the input's own axis from 0."""
+    rows = []
+    for one in reading.found:
+        index = None if one.index is None else stack.input_index(one.index)
+        rows.append((
+            NAMES[one.marker], status(one), index, rounded(one.z_mm), round(one.confidence, 4),
+            rounded(rules_mm.get(one.marker)),
+        ))  # fmt: skip
+    return Table(MARKER_COLUMNS, tuple(rows))
+
+
+def slices_table(chosen: Sequence[Chosen], stack: AxialStack) -> Table:
+    """A row per representative slice, from the head to the feet."""
+    rows = [
+        (c.number, stack.input_index(c.index), rounded(c.z_mm), round(c.fraction, 4), NAMES.get(c.marker, ""))
+        for c in chosen
+    ]
+    return Table(SLICE_COLUMNS, tuple(rows))
+
+
+def with_uids(table: Table, uids: Sequence[str] | None) -> Table:
+    """The table with the SOP instance UID of each row's slice."""
+    place = table.columns.index("slice")
+    rows = tuple((*row, None if uids is None or row[place] is None else uids[int(row[place])]) for row in table.rows)
+    return Table((*table.columns, "sop_instance_uid"), rows)
+
+
+def measurements(reading: Reading, stack: AxialStack, min_confidence: float, alerts: Sequence[str]) -> dict[str, Cell]:
+    """One row of a cohort's table."""
+    out: dict[str, Cell] = {}
+    for one in reading.found:
+        out[f"{one.marker}_status"] = status(one)
+        out[f"{one.marker}_mm"] = rounded(one.z_mm)
+        out[f"{one.marker}_slice"] = None if one.index is None else stack.input_index(one.index)
+        out[f"{one.marker}_confidence"] = round(one.confidence, 4)
+    levels = reading.levels_mm
+    whole = "apex" in levels and "diaphragm" in levels
+    out["apex_to_diaphragm_mm"] = rounded(levels["apex"] - levels["diaphragm"]) if whole else None
+    sure = all(one.confidence >= min_confidence for one in reading.found)
+    out["quality"] = "good" if sure and not alerts else "check"
+    out["slices_evaluated"] = int(reading.evaluated.sum())
+    out["slices_in_image"] = stack.n
+    return out
+
+
+def status(one: Found) -> str:
+    """In the image, or beyond which end."""
+    return {"": "in the image", "above": "above the image", "below": "below the image"}[one.absent]
+
+
+def probability_plot(reading: Reading) -> Plot:
+    """Probability of each marker against the position."""
+    z = [round(float(v), 3) for v in reading.z_mm]
+    series = {NAMES[one.marker]: (z, [round(float(p), 5) for p in one.probability]) for one in reading.found}
+    return Plot("Where the markers are", "Position towards the head (mm)", "Probability", series)
+
+
+def alerts(
+    reading: Reading, min_confidence: float, rules_mm: Mapping[str, float | None], has_lungs: bool | None
+) -> list[str]:
+    """What a reader must not overlook; each begins with one of the method's ``alert_prefixes``."""
+    if has_lungs is False and all(one.absent or one.confidence < min_confidence for one in reading.found):
+        return ["No lungs were recognised in this image. If it is not a CT of the chest, disregard the markers."]
+    texts = [
+        f"Check the {NAMES[one.marker].lower()}: the confidence is only {one.confidence:.0%}."
+        for one in reading.found
+        if one.confidence < min_confidence
+    ]
+    texts += [_disagreement(one, other) for one in reading.found if _differs(one, other := rules_mm.get(one.marker))]
+    texts += [f"Check the markers: {flag}." for flag in reading.flags]
+    texts += [
+        f"Not in the image: {NAMES[one.marker].lower()}, which lies {one.absent} it."
+        for one in reading.found
+        if one.absent
+    ]
+    return texts
+
+
+def _differs(one: Found, other: float | None) -> bool:
+    return one.z_mm is not None and other is not None and abs(one.z_mm - other) > DISAGREE_MM
+
+
+def _disagreement(one: Found, other: float | None) -> str:
+    distance = abs((one.z_mm or 0.0) - (other or 0.0))
+    return (
+        f"Check the {NAMES[one.marker].lower()}: tracking of airway and lungs, which is independent of the network, "
+        f"puts it {distance:.0f} mm away."
+    )
+
+
+def landmarks(reading: Reading, stack: AxialStack, centre_ij: tuple[float, float], masks: Mapping[str, np.ndarray | None]) -> dict[str, Landmark]:  # noqa: E501
+    """The markers as points: in the middle of what is seen on their slice (lungs, airway), else of the body.
+
+    Args:
+        reading: the levels.
+        stack: the CT.
+        centre_ij: column and row of the body's middle.
+        masks: ``lungs`` and ``airway`` on the stack's grid, or None.
+    """
+    points = {}
+    for one in reading.found:
+        if one.index is None:
+            continue
+        mask = masks.get("airway" if one.marker == "carina" else "lungs")
+        i, j = centre_ij if mask is None or not mask[one.index].any() else _middle(mask[one.index], one.marker)
+        points[one.marker] = Landmark(
+            NAMES[one.marker], stack.ras(one.index, j, i), round(one.confidence, 4),
+            f"{status(one)}; confidence {one.confidence:.2f}",
+        )  # fmt: skip
+    return points
+
+
+def _middle(mask: np.ndarray, marker: str) -> tuple[float, float]:
+    """Column and row of a mask's centroid; of the apex, of its larger part, so that the point lies in lung."""
+    if marker == "apex":
+        from scipy import ndimage
+
+        labels, _ = ndimage.label(mask)
+        mask = labels == int(np.bincount(labels.ravel())[1:].argmax()) + 1
+    rows, columns = np.nonzero(mask)
+    return float(columns.mean()), float(rows.mean())
+
+
+def rounded(value: float | None) -> float | None:
+    """Hundredths of a millimetre."""
+    return None if value is None else round(float(value), 2)
+
+
+def all_found(reading: Reading) -> bool:
+    """Whether every marker is in the image."""
+    return len(reading.levels_mm) == len(MARKERS)
