@@ -12,19 +12,33 @@ import torch
 
 from manabi.bundle import Bundle
 from manabi.provenance import package_versions
-from manabi.slices.decode import Decoder, Scored, fit_decoder
+from manabi.slices.decode import Decoder, fit_decoder
 from manabi.slices.reading import DIAPHRAGM_OFFSET_MM, MARKERS
 from manabi.store.layout import write_bundle
 from Training.config import TrainConfig
-from Training.resampling import bootstrap_mean
+from Training.resampling import bootstrap_mean, bootstrap_statistic
 from Training.run import FitResult
-from Training.slices_data import SliceCase
-from Training.slices_evaluate import Answer, Search, answers, calibration_error, compare_search, scored, views
+from Training.slices_evaluate import (
+    Answer,
+    Search,
+    answers,
+    calibration_error,
+    compare_search,
+    confidences,
+    views,
+    wilson,
+)
 
 if TYPE_CHECKING:
     from Training.slices import SlicesRecipe, Split
 
 REFERENCE = "Zhang J, Wada S, et al. JAMI 2021, 2-H-2-03; ILD-Slider, J Imaging 2025, 10.3390/jimaging11100353"
+TEST_SEED = 1000
+"""Of the truncated copies of the test cases; validation counts from 0."""
+CALIBRATION_PATIENTS = 10
+"""Fewer patients than this say nothing about calibration (our choice)."""
+FIT_VIEWS = 120
+"""Images that the nine numbers of the decoder are fitted to at most; more take minutes and change little."""
 
 
 @dataclass(frozen=True)
@@ -36,85 +50,87 @@ class Measured:
         answers: on the test cases, whole and truncated.
         searches: coarse-to-fine against exhaustive on the same.
         metrics: means with 95 % intervals (cases resampled).
-        test_cases: how many.
+        patients: how many are tested.
     """
 
     decoder: Decoder
     answers: list[Answer]
     searches: list[Search]
     metrics: dict[str, Any]
-    test_cases: int
+    patients: int
 
 
 def calibrate(model: torch.nn.Module, recipe: SlicesRecipe, split: Split) -> Measured:
-    """Fit the decoder to the validation cases, then score it once on the test cases."""
-    settings = recipe.input()
-    model = model.eval()
-    fitted: list[Scored] = [
-        scored(model, case, rows, settings)
-        for number, case in enumerate(split.validation)
-        for rows, _ in views(case, number)
+    """Fit the decoder to the validation cases, then score it once on the test cases; both whole and truncated."""
+    settings, model = recipe.input(), model.eval()
+    fitted = [
+        view.scored for number, case in enumerate(split.validation) for view in views(model, case, settings, number)
     ]
-    decoder = fit_decoder(fitted)
+    decoder = fit_decoder(fitted[:: -(-len(fitted) // FIT_VIEWS)])
     found: list[Answer] = []
     searches: list[Search] = []
     for number, case in enumerate(split.test):
-        for rows, cut in views(case, 1000 + number):
-            view = scored(model, case, rows, settings)
-            found += answers(case, view, decoder, cut)
+        for view in views(model, case, settings, TEST_SEED + number):
+            found += answers(view, decoder)
             searches.append(compare_search(view, decoder))
-    return Measured(decoder, found, searches, _metrics(found, searches, split.test), len(split.test))
+    patients = {case.name: split.patient(case.name) for case in split.test}
+    return Measured(decoder, found, searches, metrics(found, searches, patients), len(set(patients.values())))
 
 
-def _metrics(found: list[Answer], searches: list[Search], cases: list[SliceCase]) -> dict[str, Any]:
-    """Shares and errors by marker on whole images; truncation, calibration and search over all."""
-    if not found:
-        return {}
-    number = {case.name: i for i, case in enumerate(cases)}
+def metrics(found: list[Answer], searches: list[Search], patients: dict[str, str]) -> dict[str, Any]:
+    """Scores with 95 % intervals over patients, which are counted as one each however many images they have.
+
+    Args:
+        found: answers on whole and truncated images.
+        searches: the same images, searched from coarse to fine.
+        patients: patient of each case.
+    """
+
+    def of(answers: list[Answer]) -> list[str]:
+        return [patients[a.case] for a in answers]
+
+    inside = [a for a in found if np.isfinite(a.truth_mm)]
+    beyond = [a for a in found if np.isinf(a.truth_mm)]
     out: dict[str, Any] = {}
     for marker in MARKERS:
-        rows = [a for a in found if a.marker == marker and not a.cut and np.isfinite(a.truth_mm)]
-        groups = np.array([number[a.case] for a in rows])
-        out[f"{marker}_within_4mm"] = _mean([float(a.right) for a in rows], groups)
-        missed = [40.0 if np.isnan(a.error_mm) else a.error_mm for a in rows]
-        out[f"{marker}_error_mm"] = _mean(missed, groups)
-    beyond = [a for a in found if np.isinf(a.truth_mm)]
-    if beyond:
-        groups = np.array([number[a.case] for a in beyond])
-        out["not_in_image_recognised"] = _mean([float(a.right) for a in beyond], groups)
-    inside = [a for a in found if np.isfinite(a.truth_mm)]
-    groups = np.array([number[a.case] for a in inside])
-    out["wrongly_not_in_image"] = _mean([float(np.isinf(a.found_mm)) for a in inside], groups)
-    out["search_same_answer"] = _mean([float(s.same) for s in searches], np.arange(len(searches)))
-    out["search_share_of_slices"] = _mean([s.share for s in searches], np.arange(len(searches)))
-    out["calibration_error"] = _calibration(found, number)
+        whole = [a for a in inside if a.marker == marker and not a.cut]
+        measured = [a for a in whole if np.isfinite(a.found_mm)]
+        out[f"{marker}_within_4mm"] = _share([a.right for a in whole], of(whole))
+        out[f"{marker}_error_mm"] = _mean([a.error_mm for a in measured], of(measured))
+    out["not_in_image_recognised"] = _share([a.right for a in beyond], of(beyond))
+    out["wrongly_not_in_image"] = _share([bool(np.isinf(a.found_mm)) for a in inside], of(inside))
+    out["calibration_error"] = _calibration(found, of(found))
+    owners = [patients[s.case] for s in searches]
+    out["search_same_answer"] = _share([s.same for s in searches], owners)
+    out["search_share_of_slices"] = _mean([s.share for s in searches], owners)
     return {key: value for key, value in out.items() if value is not None}
 
 
-def _mean(values: list[float], groups: np.ndarray) -> dict[str, Any] | None:
-    if len(values) < 2 or len(set(groups.tolist())) < 2:
+def _share(values: list[bool], patients: list[str]) -> dict[str, Any] | None:
+    if not values:
         return None
-    estimate = bootstrap_mean(np.array(values), groups)
-    mean = float(np.mean(values))
-    low, high = min(estimate.low, mean), max(estimate.high, mean)
-    return {"mean": round(mean, 4), "ci95": [round(low, 4), round(high, 4)]}
+    share = float(np.mean(values))
+    return _entry(share, *wilson(share, len(set(patients))))
 
 
-def _calibration(found: list[Answer], number: dict[str, int]) -> dict[str, Any] | None:
-    """Expected calibration error with the interval of resampled cases."""
-    by_case: dict[int, list[Answer]] = {}
-    for answer in found:
-        by_case.setdefault(number[answer.case], []).append(answer)
-    if len(by_case) < 10:
+def _mean(values: list[float], patients: list[str]) -> dict[str, Any] | None:
+    if len(set(patients)) < 2:
+        return None if not values else _entry(float(np.mean(values)), None, None)
+    estimate = bootstrap_mean(np.array(values), patients)
+    return _entry(estimate.value, estimate.low, estimate.high)
+
+
+def _calibration(found: list[Answer], patients: list[str]) -> dict[str, Any] | None:
+    """Expected calibration error; with few answers its bins are noise, and nothing is said."""
+    if len(set(patients)) < CALIBRATION_PATIENTS:
         return None
-    rng = np.random.default_rng(0)
-    keys = list(by_case)
-    draws = [
-        calibration_error([a for k in rng.choice(keys, len(keys)) for a in by_case[int(k)]]) for _ in range(300)
-    ]
-    mean = calibration_error(found)
-    low, high = np.percentile(draws, [2.5, 97.5])
-    return {"mean": round(mean, 4), "ci95": [round(min(low, mean), 4), round(max(high, mean), 4)]}
+    confidence, right = confidences(found)
+    estimate = bootstrap_statistic(lambda drawn: calibration_error(confidence[drawn], right[drawn]), patients, 1000)
+    return _entry(estimate.value, min(estimate.low, estimate.value), max(estimate.high, estimate.value))
+
+
+def _entry(mean: float, low: float | None, high: float | None) -> dict[str, Any]:
+    return {"mean": round(mean, 4), "ci95": [None if v is None else round(v, 4) for v in (low, high)]}
 
 
 def export(
@@ -178,7 +194,7 @@ def _card(
         f"  the trachea's lumen is two; diaphragm = {DIAPHRAGM_OFFSET_MM:g} mm above the lowest slice with lung; or",
         "  as the site's table says.",
         "",
-        f"## Scores on {measured.test_cases} test patients (mean, 95 % interval over patients)",
+        f"## Scores on {measured.patients} test patients (mean, 95 % interval over patients)",
         "",
         "Per marker on whole images; truncation, search and calibration also on truncated copies.",
         "",

@@ -10,11 +10,11 @@ import hashlib
 import json
 import multiprocessing
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -29,6 +29,10 @@ STEP_MM = 2.0
 """Distance of the planes; the network's offsets are multiples of it."""
 LOW_HU, HIGH_HU = -1024.0, 500.0
 FORMAT = 1
+JOBS_PER_PROCESS = 4
+"""A process takes seconds to start: it should have this much to do (our choice)."""
+
+Job = TypeVar("Job")
 
 
 @dataclass(frozen=True)
@@ -145,15 +149,27 @@ def prepare_phantoms(
     key = _key(settings, fixed)
     paths = [cache / f"thorax-{key}" / f"{seed}-{index:05d}.npz" for index in range(count)]
     jobs = [PhantomJob(seed, index, fixed, settings, path) for index, path in enumerate(paths) if not path.exists()]
-    workers = min(processes or os.cpu_count() or 1, max(len(jobs), 1))
+    spread(prepare_phantom, jobs, processes)
+    return paths
+
+
+def spread(function: Callable[[Job], None], jobs: Sequence[Job], processes: int | None = None) -> None:
+    """Call a function for every job, in several processes where that pays.
+
+    Args:
+        function: of a module, so that a process finds it.
+        jobs: its arguments.
+        processes: how many at most; by default one per core.
+    """
+    workers = min(processes or os.cpu_count() or 1, len(jobs) // JOBS_PER_PROCESS)
     if workers <= 1:
         for job in jobs:
-            prepare_phantom(job)
-    else:
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(workers, mp_context=context, initializer=_one_thread) as pool:
-            list(pool.map(prepare_phantom, jobs, chunksize=4))
-    return paths
+            function(job)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_one_thread) as pool:
+        for _ in pool.map(function, jobs, chunksize=2):
+            pass
 
 
 def _one_thread() -> None:

@@ -9,15 +9,18 @@ import numpy as np
 import torch
 
 from manabi.slices.decode import Decoder, Scored, decode
-from manabi.slices.prepare import InputSettings
+from manabi.slices.prepare import InputSettings, to_channels
 from manabi.slices.reading import MARKERS, NEAR_MM
 from manabi.slices.search import SearchPlan, search_coarse_to_fine
-from Training.slices import score_planes
-from Training.slices_data import STEP_MM, SliceCase
+from Training.slices_data import STEP_MM, SliceCase, to_hu
 
 CUTS = 2
 """Truncated copies of each case that calibration and evaluation add to the whole one (our choice)."""
 SHORTEST_MM = 80.0
+"""Least length of such a copy (our choice)."""
+BATCH = 64
+BINS = 10
+"""Of the calibration error, equally filled (our choice)."""
 
 
 @dataclass(frozen=True)
@@ -58,65 +61,140 @@ class Answer:
         return float(error) if np.isfinite(error) else float("nan")
 
 
-def views(case: SliceCase, seed: int) -> list[tuple[np.ndarray, bool]]:
-    """Plane numbers of the whole image and of truncated copies: ``(rows, cut)``.
+@dataclass(frozen=True)
+class View:
+    """A case as one image: all of it or a part, with every slice's scores and the truth of that part."""
 
-    Rows step by the image's own slice distance, to the nearest 2 mm. A copy keeps a random part of at least 80 mm.
+    case: SliceCase
+    scored: Scored
+    cut: bool
+
+    @property
+    def slice_mm(self) -> float:
+        """Mean distance of the slices."""
+        z = self.scored.z_mm
+        return float((z[-1] - z[0]) / (len(z) - 1))
+
+
+@torch.no_grad()
+def score_planes(
+    model: torch.nn.Module, case: SliceCase, rows: np.ndarray, settings: InputSettings,
+    ends: tuple[int, int] | None = None,
+) -> np.ndarray:  # fmt: skip
+    """Network outputs for planes of a case, ``(len(rows), 6)`` float32.
+
+    Args:
+        model: the network, in evaluation mode.
+        case: prepared chest.
+        rows: numbers of the planes.
+        settings: of the network's input.
+        ends: first and last plane of the image, whose neighbours beyond repeat it; by default of ``rows``.
     """
+    low, high = ends or (int(rows.min()), int(rows.max()))
+    index = np.clip(rows[:, None] + _steps(settings)[None], low, high)
+    device = next(model.parameters()).device
+    out = []
+    for part in np.array_split(index, -(-len(index) // BATCH)):
+        planes = to_hu(torch.from_numpy(case.planes[part]).float())
+        inputs = to_channels(planes, settings).to(device).contiguous(memory_format=torch.channels_last)
+        out.append(model(inputs).float().cpu().numpy())
+    return np.concatenate(out)
+
+
+def _steps(settings: InputSettings) -> np.ndarray:
+    """Planes from a slice to each of its neighbours."""
+    return np.array([round(offset / STEP_MM) for offset in settings.offsets_mm])
+
+
+def native_rows(case: SliceCase) -> np.ndarray:
+    """Numbers of the planes nearest to the image's own slices; every plane where these are finer."""
+    step = max(case.slice_mm / STEP_MM, 1.0)
+    count = int((len(case.planes) - 1) / step + 1e-6) + 1
+    return np.unique(np.floor(np.arange(count) * step + 0.5).astype(int).clip(0, len(case.planes) - 1))
+
+
+def parts_of(case: SliceCase, seed: int) -> list[tuple[np.ndarray, bool]]:
+    """Plane numbers of the whole image and of truncated copies, ``(rows, cut)``; copies are at least 80 mm long."""
     rng = np.random.default_rng([seed, len(case.planes)])
-    step = max(round(case.slice_mm / STEP_MM), 1)
-    whole = np.arange(0, len(case.planes), step)
-    out = [(whole, False)]
-    least = int(np.ceil(SHORTEST_MM / (step * STEP_MM)))
-    for _ in range(CUTS):
-        if len(whole) <= least + 2:
-            continue
-        length = int(rng.integers(least, len(whole)))
-        first = int(rng.integers(0, len(whole) - length + 1))
-        out.append((whole[first : first + length], True))
+    whole = native_rows(case)
+    parts = [(whole, False)]
+    least = int(np.ceil(SHORTEST_MM * len(whole) / (STEP_MM * len(case.planes)))) + 1
+    if len(whole) > least + 2:
+        for _ in range(CUTS):
+            length = int(rng.integers(least, len(whole)))
+            first = int(rng.integers(0, len(whole) - length + 1))
+            parts.append((whole[first : first + length], True))
+    return parts
+
+
+def views(model: torch.nn.Module, case: SliceCase, settings: InputSettings, seed: int) -> list[View]:
+    """The whole case and truncated copies, scored; of a copy, only slices that see its ends are scored anew."""
+    reach = int(np.abs(_steps(settings)).max())
+    (whole, _), *_ = parts = parts_of(case, seed)
+    known = np.full((len(case.planes), 2 * len(MARKERS)), np.nan)  # float64: fitting takes differences of 1e-8
+    known[whole] = score_planes(model, case, whole, settings)
+    out = []
+    for rows, cut in parts:
+        scores = known[rows]
+        if cut:
+            anew = np.flatnonzero((rows - rows[0] < reach) | (rows[-1] - rows < reach))
+            scores[anew] = score_planes(model, case, rows[anew], settings, (int(rows[0]), int(rows[-1])))
+        z = case.z_mm[rows]
+        half = (z[-1] - z[0]) / (len(z) - 1) / 2
+        out.append(View(case, Scored(scores, z, case.absent_beyond(z[0] - half, z[-1] + half)), cut))
     return out
 
 
-def scored(model: torch.nn.Module, case: SliceCase, rows: np.ndarray, settings: InputSettings) -> Scored:
-    """A view's scores with its truth."""
-    z = case.z_mm[rows]
-    half = (z[1] - z[0]) / 2
-    scores = score_planes(model, case, rows, settings)
-    return Scored(scores, z, case.absent_beyond(z[0] - half, z[-1] + half))
-
-
-def answers(case: SliceCase, view: Scored, decoder: Decoder, cut: bool) -> list[Answer]:
-    """The decoder's answers for a view."""
-    out = decode(view.scores, view.z_mm, decoder)
-    z, n = view.z_mm, len(view.z_mm)
-    found = [-np.inf if s == -1 else np.inf if s == n else float(z[s]) for s in out.states]
-    step = float(z[1] - z[0])
+def answers(view: View, decoder: Decoder) -> list[Answer]:
+    """The decoder's answers for a view, of markers whose truth is known."""
+    scored, case = view.scored, view.case
+    out = decode(scored.scores, scored.z_mm, decoder)
+    n = len(scored.z_mm)
+    found = [-np.inf if s == -1 else np.inf if s == n else float(scored.z_mm[s]) for s in out.states]
     return [
-        Answer(case.name, case.pathology, MARKERS[m], view.truth[m], found[m], out.confidence[m], step, cut)
-        for m in range(3)
-        if not np.isnan(view.truth[m])
-    ]
+        Answer(case.name, case.pathology, MARKERS[m], scored.truth[m], found[m], out.confidence[m], view.slice_mm,
+               view.cut)
+        for m in range(len(MARKERS))
+        if not np.isnan(scored.truth[m])
+    ]  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Search:
-    """Coarse-to-fine against exhaustive for one view."""
+    """Coarse-to-fine against exhaustive for one view of a case."""
 
+    case: str
     same: bool
     share: float
     fell_back: bool
 
 
-def compare_search(view: Scored, decoder: Decoder, plan: SearchPlan | None = None) -> Search:
+def compare_search(view: View, decoder: Decoder, plan: SearchPlan | None = None) -> Search:
     """Whether the coarse-to-fine search gives the exhaustive answer, and what share of the slices it looks at."""
-    found = search_coarse_to_fine(view.z_mm, lambda index: view.scores[index], plan)
-    same = decode(found.scores, view.z_mm, decoder).states == decode(view.scores, view.z_mm, decoder).states
-    return Search(same, float(found.evaluated.mean()), found.fell_back)
+    scored = view.scored
+    found = search_coarse_to_fine(scored.z_mm, lambda index: scored.scores[index], plan)
+    fast = decode(found.scores, scored.z_mm, decoder).states
+    same = fast == decode(scored.scores, scored.z_mm, decoder).states
+    return Search(view.case.name, same, float(found.evaluated.mean()), found.fell_back)
 
 
-def calibration_error(given: Sequence[Answer], bins: int = 10) -> float:
-    """Expected calibration error of the confidence, equally filled bins."""
-    confidence = np.array([a.confidence for a in given])
-    right = np.array([a.right for a in given], float)
-    parts = np.array_split(np.argsort(confidence), bins)
-    return float(sum(abs(confidence[p].mean() - right[p].mean()) * len(p) for p in parts if len(p)) / len(given))
+def calibration_error(confidence: np.ndarray, right: np.ndarray) -> float:
+    """Expected calibration error of answers, in equally filled bins of confidence.
+
+    Guo C et al., On calibration of modern neural networks, ICML 2017, eq. 3; equally filled bins are our choice.
+    """
+    parts = np.array_split(np.argsort(confidence, kind="stable"), BINS)
+    return float(sum(abs(float((confidence[p] - right[p]).sum())) for p in parts) / len(confidence))
+
+
+def wilson(share: float, count: int) -> tuple[float, float]:
+    """95 % interval of a share of ``count`` patients (Wilson, J Am Stat Assoc 1927;22:209)."""
+    z = 1.959964
+    middle = (share + z**2 / (2 * count)) / (1 + z**2 / count)
+    half = z / (1 + z**2 / count) * np.sqrt(share * (1 - share) / count + (z / (2 * count)) ** 2)
+    return max(float(middle - half), 0.0), min(float(middle + half), 1.0)
+
+
+def confidences(given: Sequence[Answer]) -> tuple[np.ndarray, np.ndarray]:
+    """Confidence and rightness of answers, as numbers."""
+    return np.array([a.confidence for a in given]), np.array([a.right for a in given], float)

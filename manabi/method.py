@@ -152,6 +152,15 @@ class Method(ABC, Generic[P]):
         """Draw the figures a reader expects into ``folder``; returns the PNG files written."""
         return []
 
+    def export(
+        self, inputs: Mapping[str, Volume], result: Result, folder: Path, image_format: str
+    ) -> Mapping[str, list[Path]]:
+        """Write files besides the result's own into ``folder``, which is not there yet; returns them by kind.
+
+        A method with nothing to hand over makes no folder and returns nothing.
+        """
+        return {}
+
     def compare(self, images: Mapping[str, Volume]) -> dict[str, Table]:
         """Hold an output against a reference that is known, as in a demo; no tables where the method has no way to.
 

@@ -40,6 +40,23 @@ class Command:
         """The process id."""
         return int(self._process.pid)
 
+    @property
+    def ended(self) -> bool:
+        """Whether it has ended, whichever way."""
+        return not self._timer.active
+
+    def cancel(self) -> None:
+        """End it with everything it started; ``on_end`` is called as when it ends by itself."""
+        from manabi.process_tree import kill_tree
+
+        if not self.ended:
+            kill_tree(self.pid)
+
+    def abandon(self) -> None:
+        """End it, and tell nobody; for when Slicer or the panel goes."""
+        self.cancel()
+        self._timer.stop()
+
     def _reader(self, stream: Iterable[bytes]) -> threading.Thread:
         thread = threading.Thread(target=lambda: self._said.extend(stream), daemon=True)
         thread.start()

@@ -57,16 +57,13 @@ def layout_xml(group: str, number: int, labels: Sequence[str], *, numbers: bool,
         numbers: whether there is something to plot and to list.
         surfaces: whether there is something to show in 3-D.
     """
-    top = _row([_slice_view(group, number, n, label) for n, label in enumerate(labels)])
+    top = row([slice_view(group, number, n, label) for n, label in enumerate(labels)])
     kinds = [("PlotView", "Plot"), ("TableView", "Table")] if numbers else []
     kinds += [("View", "3D")] if surfaces else []
     if not kinds:
         return ElementTree.tostring(top, "unicode")
-    low = _row([_view(f"vtkMRML{kind}Node", f"Manabi{group}{name}", {"viewlabel": name}) for kind, name in kinds])
-    whole = ElementTree.Element("layout", {"type": "vertical", "split": "true"})
-    for part, size in ((top, "600"), (low, "400")):
-        ElementTree.SubElement(whole, "item", {"splitSize": size}).append(part)
-    return ElementTree.tostring(whole, "unicode")
+    low = row([view(f"vtkMRML{kind}Node", f"Manabi{group}{name}", {"viewlabel": name}) for kind, name in kinds])
+    return ElementTree.tostring(column(((top, 600), (low, 400))), "unicode")
 
 
 def show(
@@ -97,10 +94,10 @@ def show(
         return
     labels = [one.label for one in shown]
     xml = layout_xml(group, number, labels, numbers=chart is not None, surfaces=surfaces is not None)
-    _arrange(manager, FIRST_ID + number, xml)
+    arrange(manager, FIRST_ID + number, xml)
     slicer.app.processEvents()  # the views must have their size before the images are fitted into them
     for index, one in enumerate(shown):
-        _fill(manager.sliceWidget(view_name(group, index)).sliceLogic(), one)
+        fill(manager.sliceWidget(view_name(group, index)).sliceLogic(), one)
     for index in range(len(shown)):
         logic = manager.sliceWidget(view_name(group, index)).sliceLogic()
         logic.FitSliceToBackground()
@@ -108,7 +105,7 @@ def show(
             _zoom(logic.GetSliceNode(), span_mm)
         if at_ras is not None:
             logic.GetSliceNode().JumpSliceByCentering(*(float(x) for x in at_ras))
-    _show_numbers(group, chart, table)
+    show_numbers(group, chart, table)
     if surfaces is not None:
         _show_surfaces(manager, f"Manabi{group}3D", surfaces)
 
@@ -118,10 +115,11 @@ def set_layer(group: str, index: int, shown: Shown) -> None:
     manager = slicer.app.layoutManager()
     widget = None if manager is None else manager.sliceWidget(view_name(group, index))
     if widget is not None:
-        _fill(widget.sliceLogic(), shown)
+        fill(widget.sliceLogic(), shown)
 
 
-def _arrange(manager: slicer.qMRMLLayoutManager, number: int, xml: str) -> None:
+def arrange(manager: slicer.qMRMLLayoutManager, number: int, xml: str) -> None:
+    """Show a layout of Manabi's own; the user's other layouts stay as they are."""
     node = manager.layoutLogic().GetLayoutNode()
     if node.IsLayoutDescription(number):
         node.SetLayoutDescription(number, xml)
@@ -130,11 +128,12 @@ def _arrange(manager: slicer.qMRMLLayoutManager, number: int, xml: str) -> None:
     manager.setLayout(number)
 
 
-def _fill(logic: slicer.vtkMRMLSliceLogic, shown: Shown) -> None:
+def fill(logic: slicer.vtkMRMLSliceLogic, shown: Shown) -> None:
+    """Give a slice view its images; position and zoom are linked within its group, images are not."""
     composite = logic.GetSliceCompositeNode()
     composite.SetLinkedControl(True)
     composite.SetHotLinkedControl(True)
-    composite.SetInteractionFlagsModifier(0)  # position and zoom are linked, images are not: each view keeps its own
+    composite.SetInteractionFlagsModifier(0)  # each view keeps its own images
     composite.SetBackgroundVolumeID(_id(shown.background))
     composite.SetForegroundVolumeID(_id(shown.foreground))
     composite.SetForegroundOpacity(shown.opacity if shown.foreground is not None else 0.0)
@@ -147,7 +146,8 @@ def _zoom(view: vtkMRMLSliceNode, span_mm: float) -> None:
     view.SetFieldOfView(width * mm_per_pixel, height * mm_per_pixel, view.GetFieldOfView()[2])
 
 
-def _show_numbers(group: str, chart: vtkMRMLNode | None, table: vtkMRMLNode | None) -> None:
+def show_numbers(group: str, chart: vtkMRMLNode | None, table: vtkMRMLNode | None) -> None:
+    """Give the plot view and the table view of a module what they show; None leaves them as they are."""
     scene = slicer.mrmlScene
     if chart is not None:
         view = scene.GetSingletonNode(f"Manabi{group}Plot", "vtkMRMLPlotViewNode")
@@ -170,30 +170,50 @@ def _show_surfaces(manager: slicer.qMRMLLayoutManager, name: str, segmentation: 
         widget.threeDView().resetCamera()
 
 
-def _row(parts: Sequence[ElementTree.Element]) -> ElementTree.Element:
-    row = ElementTree.Element("layout", {"type": "horizontal", "split": "true"})
+def row(parts: Sequence[ElementTree.Element]) -> ElementTree.Element:
+    """Parts of a layout side by side, of one width."""
+    whole = ElementTree.Element("layout", {"type": "horizontal", "split": "true"})
     for part in parts:
-        ElementTree.SubElement(row, "item").append(part)
-    return row
+        ElementTree.SubElement(whole, "item").append(part)
+    return whole
 
 
-def _slice_view(group: str, number: int, index: int, label: str) -> ElementTree.Element:
-    """The label is set each time, as it may change; the orientation only at first, as the user may have changed it."""
+def column(parts: Sequence[tuple[ElementTree.Element, int]]) -> ElementTree.Element:
+    """Parts of a layout one below the other, each with its share of the height."""
+    whole = ElementTree.Element("layout", {"type": "vertical", "split": "true"})
+    for part, size in parts:
+        ElementTree.SubElement(whole, "item", {"splitSize": str(size)}).append(part)
+    return whole
+
+
+def slice_view(group: str, number: int, index: int, label: str, orientation: str = "Axial") -> ElementTree.Element:
+    """A slice view in a layout.
+
+    The label is set each time, as it may change; the orientation only at first, as the user may have changed it.
+
+    Args:
+        group: name of the module.
+        number: of the views that are linked with this one.
+        index: of the view, from 0.
+        label: what Slicer draws into it.
+        orientation: of its slices, at first.
+    """
     properties = {
         "viewlabel": label,
         "viewcolor": VIEW_COLORS[index % len(VIEW_COLORS)],
         "viewgroup": str(FIRST_ID + number),
     }
-    view = _view("vtkMRMLSliceNode", view_name(group, index), properties)
-    ElementTree.SubElement(view, "property", {"name": "orientation", "action": "default"}).text = "Axial"
-    return view
+    whole = view("vtkMRMLSliceNode", view_name(group, index), properties)
+    ElementTree.SubElement(whole, "property", {"name": "orientation", "action": "default"}).text = orientation
+    return whole
 
 
-def _view(kind: str, tag: str, properties: Mapping[str, str]) -> ElementTree.Element:
-    view = ElementTree.Element("view", {"class": kind, "singletontag": tag})
+def view(kind: str, tag: str, properties: Mapping[str, str]) -> ElementTree.Element:
+    """A view in a layout: its node's class, its singleton tag, and properties of the layout's own."""
+    whole = ElementTree.Element("view", {"class": kind, "singletontag": tag})
     for name, value in properties.items():
-        ElementTree.SubElement(view, "property", {"name": name}).text = value
-    return view
+        ElementTree.SubElement(whole, "property", {"name": name}).text = value
+    return whole
 
 
 def _id(node: vtkMRMLNode | None) -> str:

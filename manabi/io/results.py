@@ -1,8 +1,9 @@
 """One writer for every :class:`Result`: a folder that appears whole or not at all.
 
 Layout: one file per volume and label map, ``landmarks.mrk.json`` (3D Slicer Markups) and ``landmarks.csv``, a CSV per
-table, a CSV and a JSON per plot, ``figures/*.png``, ``measurements.json``, and ``result.json``, which lists them all
-with warnings and provenance. File names derive from the result's keys, never from the input's.
+table, a CSV and a JSON per plot, ``figures/*.png``, a folder of the method's name with what else it hands over,
+``measurements.json``, and ``result.json``, which lists them all with warnings and provenance. File names derive from
+the result's keys, never from the input's.
 """
 
 from __future__ import annotations
@@ -48,8 +49,8 @@ def write_result(
             as a whole.
         image_format: ``nifti``, ``nrrd`` or ``dicom`` (a series per volume, beside the input's where it came from
             DICOM; label maps are written as ``.seg.nrrd``).
-        method: the method that ran, for its figures.
-        inputs: what it ran on, for its figures.
+        method: the method that ran, for its figures and what else it hands over.
+        inputs: what it ran on, likewise.
         draw: whether to draw the figures; needs ``method`` and ``inputs``.
         overwrite: whether a folder with content may be replaced.
 
@@ -71,6 +72,8 @@ def write_result(
         writer.numbers()
         if draw and method is not None and inputs is not None:
             writer.figures(method, inputs)
+        if method is not None and inputs is not None:
+            writer.exports(method, inputs)
         files = writer.files
         write_json(to_json(result, files, relative_to=aside), aside / "result.json")
     moved: Files = {key: _moved(paths, aside, target) for key, paths in files.items()}
@@ -172,6 +175,12 @@ class _Writer:
             self.files["figures"] = drawn
         else:
             folder.rmdir()
+
+    def exports(self, method: Method[Any], inputs: Mapping[str, Volume]) -> None:
+        """What the method hands over besides, in a folder of the method's name."""
+        folder = self.folder / self._stem(method.name)
+        for kind, paths in method.export(inputs, self.result, folder, self.image_format).items():
+            self.files[f"{method.name}/{kind}"] = paths
 
     def _labelmap(self, key: str, labelmap: Labelmap) -> None:
         volume, stem = slim(labelmap.volume), self._stem(key)

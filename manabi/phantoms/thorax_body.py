@@ -1,330 +1,220 @@
-"""The body around the lungs: outline, fat, muscle, bones, mediastinum, heart, abdomen, arms.
+"""The soft parts around the lungs: skin, fat, muscle, arms, heart and vessels, the abdomen, the couch.
 
-Shapes are analytic: an outline is an ellipse of changing size by level, organs are ellipsoids and cones. Sizes are our
-choice after the anatomy of adults; the parameters vary them far enough that real patients lie within.
+Sizes are our choice after the anatomy of adults; the parameters vary them far enough that real patients lie within.
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from manabi.phantoms.thorax_abdomen import paint_abdomen
+from manabi.phantoms.thorax_bones import paint_ribs, paint_shoulders, paint_spine, shoulder
 from manabi.phantoms.thorax_canvas import Canvas, edge
-from manabi.phantoms.thorax_parameters import Chest, Disease
+from manabi.phantoms.thorax_parameters import Chest
+from manabi.phantoms.thorax_shape import Frame, Nodes, Shapes, ellipse, joined, table
 
-FAT, MUSCLE, CANCELLOUS, CORTICAL, SOFT = -100.0, 55.0, 230.0, 800.0, 45.0
-RIB_PITCH = 27.0
-
-
-@dataclass(frozen=True)
-class Profile:
-    """Half width, half depth and middle (front-back) of an ellipse, by height above the carina."""
-
-    z: tuple[float, ...]
-    width: tuple[float, ...]
-    depth: tuple[float, ...]
-    middle: tuple[float, ...]
-
-    def at(self, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The three at heights ``(nz,)``; linear between the given ones, smoothed over 12 mm."""
-        heights = z.cpu().numpy().astype(float)
-        spread = np.linspace(-12, 12, 7)
-        out = []
-        for values in (self.width, self.depth, self.middle):
-            smooth = np.mean([np.interp(heights + s, self.z, values) for s in spread], axis=0)
-            out.append(torch.as_tensor(smooth, dtype=torch.float32, device=z.device))
-        return out[0], out[1], out[2]
+FAT, MUSCLE = -100.0, 55.0
 
 
-def cage(chest: Chest, apex: float, lowest: float) -> Profile:
-    """Inside of the ribs for a lung of a given height; its tip closes at ``apex``."""
-    a, b = 136.0 * chest.size, 88.0 * chest.size * chest.depth
-    heights = (lowest - 60, lowest, -100.0, -40.0, 0.0, 0.45 * apex, 0.72 * apex, 0.88 * apex, 0.97 * apex, apex,
-               apex + 30)  # fmt: skip
-    width = (0.92 * a, 0.98 * a, 1.04 * a, 1.06 * a, a, 0.83 * a, 0.64 * a, 0.5 * a, 0.4 * a, 0.27 * a, 0.1)
-    depth = (0.98 * b, 1.06 * b, 1.1 * b, 1.06 * b, b, 0.82 * b, 0.6 * b, 0.42 * b, 0.3 * b, 0.16 * b, 0.1)
-    back = -72.0 * chest.size * chest.depth
-    shift = (-12, -16, -14, -8, 0, 4, 9, 16, 24, 32, 36)
-    behind = [back + s for s in shift]
-    return Profile(heights, width, depth, tuple(p + d for p, d in zip(behind, depth, strict=True)))
+def paint_body(canvas: Canvas, frame: Frame, shapes: Shapes, rng: np.random.Generator) -> None:
+    """Everything but the lungs' content, trachea and couch."""
+    nodes, chest = shapes.nodes, frame.chest
+    outline, arms = _skin(nodes, frame), _arms(nodes, chest)
+    skin = joined((outline, arms), 14.0) if arms is not None else outline
+    fine = nodes.fine(skin)
+    body = edge(fine, canvas.voxel)
+    canvas.paint(body, FAT)
+    canvas.paint(edge(2.0 - fine.abs(), canvas.voxel), 20.0)
+    uneven = 1.0 + 0.3 * nodes.noise(rng, 55.0)
+    flesh = _flesh(nodes, frame, outline, shapes.cage, uneven)
+    if arms is not None:
+        flesh = torch.maximum(flesh, arms - 4.0 - 0.35 * chest.fat * uneven)
+    flesh = torch.minimum(flesh, skin - 2.5)
+    streaks = (1.8 * (nodes.noise(rng, 26.0).abs() - 0.35)).clamp(-0.55, 0.0) * min(chest.fat, 22.0) / 18.0
+    canvas.paint(edge(nodes.fine(flesh), canvas.voxel), MUSCLE + 250.0 * nodes.fine(streaks))
+    cage = nodes.fine(shapes.cage)
+    _paint_room(canvas, shapes, cage, rng)
+    paint_abdomen(canvas, frame, shapes, rng)
+    paint_ribs(canvas, cage, shapes, chest, rng)
+    paint_heart(canvas, frame, shapes)
+    paint_spine(canvas, shapes, rng)
+    paint_shoulders(canvas, shapes, chest, body)
+    _paint_humeri(canvas, chest)
 
 
-def skin(chest: Chest, lowest: float) -> Profile:
-    """The body's outline from the abdomen to the head."""
-    over = chest.fat + chest.wall
-    a, b = 136.0 * chest.size, 88.0 * chest.size * chest.depth
-    shoulder = 178.0 * (0.55 + 0.45 * chest.size) + 0.6 * chest.fat + (14.0 if chest.arms == "down" else 0.0)
-    top = 0.5 * (chest.apex_right + chest.apex_left)
-    heights = (lowest - 150, lowest - 50, -100.0, -30.0, 0.3 * top, 0.75 * top, top + 8, top + 32, top + 62, top + 100,
-               top + 160)  # fmt: skip
-    width = (a + over, a + over + 4, 1.05 * a + over + 6, a + over + 20, shoulder - 6, shoulder, shoulder * 0.93,
-             shoulder * 0.62, chest.neck * 1.12, chest.neck, chest.neck * 1.22)  # fmt: skip
-    depth = (b + over * 1.1, 1.05 * b + over, 1.1 * b + over, 1.06 * b + over, 0.95 * b + over, 0.82 * b + 0.8 * over,
-             0.62 * b + 0.8 * over, chest.neck * 0.95, chest.neck * 0.9, chest.neck * 0.98,
-             chest.neck * 1.5)  # fmt: skip
-    back = -72.0 * chest.size * chest.depth
-    middle = (back + b - 6, back + b - 4, back + 1.1 * b - 14, back + 1.06 * b - 8, back + 0.9 * b,
-              back + 0.72 * b,
-              back + 0.55 * b + 6, -10.0, -4.0, 0.0, 8.0)  # fmt: skip
-    return Profile(heights, width, depth, middle)
+def _skin(nodes: Nodes, frame: Frame) -> Tensor:
+    """Depth below the skin without the arms: squarish ellipses, flat where the patient lies, breasts."""
+    chest, z, top = frame.chest, nodes.z[:, 0, 0], frame.apex
+    fat, over, wide = chest.fat, chest.fat + 0.6 * chest.wall, 1.05 * frame.a
+    wings = 150.0 + 30.0 * chest.size + 0.5 * fat
+    at = (frame.lowest - 150, frame.lowest - 40, -105, -45, 0, 0.5 * top, top, top + 26, top + 58, top + 95, top + 170)
+    half = table(z, at, (wide - 8 + over, wide + over, wide + 5 + over, 0.99 * frame.a + 24 + over,
+                         0.95 * frame.a + 46 + over, wings - 4, wings,
+                         wings * 0.92, chest.neck * 1.55, chest.neck, chest.neck * 1.15))  # fmt: skip
+    f, k = frame.middle + frame.b, frame.middle - frame.b
+    ahead = frame.lean * 105.0
+    throat = [frame.lean * (top + high) + 25.0 for high in (0, 26, 58, 95)]
+    front = table(z, at, (f + fat, f + 6 + fat, f + 12 + 0.8 * fat, f + 15 + 0.8 * fat, f + 6 + 0.7 * fat,
+                          0.68 * f + 12 + 0.7 * fat, max(0.42 * f + 14 + 0.6 * fat, throat[0]),
+                          max(0.3 * f + 12 + 0.5 * fat, throat[1]), throat[2], throat[3], throat[3] + 45))  # fmt: skip
+    nape = SPINE_BACK + ahead
+    back = table(z, at, (k - 16 - 0.7 * fat, k - 20 - 0.7 * fat, k - 22 - 0.7 * fat, k - 24 - 0.7 * fat,
+                         k - 22 - 0.7 * fat, k - 16 - 0.6 * fat, k - 8 - 0.6 * fat, 0.5 * (k + nape) - 12 - 0.3 * fat,
+                         nape - 10, nape, nape - 30))  # fmt: skip
+    half, front, back = (v[:, None, None] for v in (half, front, back))
+    middle, deep = 0.5 * (front + back), 0.5 * (front - back)
+    out = ellipse(nodes.x, nodes.y - middle, (half, deep + 4.0), 0.28)
+    if chest.female:
+        out = joined((out, *_breasts(nodes, frame)), 12.0)
+    flat = nodes.y - (k - 25.0 - 0.55 * fat)
+    return -joined((-out, -flat), 16.0)
 
 
-def ellipse_depth(canvas: Canvas, profile: Profile, power: float = 2.0) -> Tensor:
-    """Approximate mm below the surface of a stack of (super)ellipses, on the whole canvas."""
-    width, depth, middle = (v[:, None, None] for v in profile.at(canvas.z))
-    along = (canvas.x[None, None, :].abs() / width).pow(power)
-    across = ((canvas.y[None, :, None] - middle).abs() / depth).pow(power)
-    radius = (along + across).pow_(1.0 / power)
-    return radius.neg_().add_(1.0).mul_(torch.minimum(width, depth))
+SPINE_BACK = -88.0
+"""Y of the neck's skin behind, before the trachea's lean."""
 
 
-@dataclass
-class Lungs:
-    """Shapes that the body and the diseases need.
-
-    Attributes:
-        cage: mm inside the ribs, on the canvas.
-        dome: height of the diaphragm under each place, ``(ny, nx)``.
-        lowest: height of the lungs' lowest part, approximately.
-        hulls: extent of each lung.
-    """
-
-    cage: Tensor
-    dome: Tensor
-    lowest: float
-    hulls: dict[str, tuple[float, float, float, float, float, float]]
-
-
-def dome_tops(chest: Chest, disease: Disease) -> tuple[float, float]:
-    """Heights of the right and left dome, raised by disease; negative, below the carina."""
-    lift = disease.volume_loss
-    right, left = (-d * (1 - lift) for d in (chest.dome_right, chest.dome_left))
-    right += disease.raised if disease.side == "right" else 0.0
-    left += disease.raised if disease.side == "left" else 0.0
-    return right, left
-
-
-def place_lungs(canvas: Canvas, chest: Chest, disease: Disease) -> Lungs:
-    """Fill ``canvas.depth`` and ``canvas.lung``."""
-    right, left = dome_tops(chest, disease)
-    drop = chest.recess * (1 - 0.6 * disease.volume_loss)
-    lowest = min(right, left) - 1.25 * drop
-    fields = {s: ellipse_depth(canvas, cage(chest, apex, lowest), 2.2) for s, apex in
-              (("right", chest.apex_right), ("left", chest.apex_left))}  # fmt: skip
-    on_right = (canvas.x > 0)[None, None, :]
-    inside = torch.where(on_right, fields["right"], fields["left"])
-    dome = _dome(canvas, chest, right, left, drop)
-    depth = torch.minimum(inside - 1.0, canvas.z[:, None, None] - dome[None])
-    depth = torch.minimum(depth, canvas.x.abs()[None, None, :] - _mediastinum(canvas, chest))
-    canvas.depth = torch.minimum(depth, -_heart_depth(canvas, chest))
-    canvas.lung = edge(canvas.depth, canvas.voxel)
-    a, b = 136.0 * chest.size, 88.0 * chest.size * chest.depth
-    back = -72.0 * chest.size * chest.depth
-    hulls = {
-        side: (*sorted((s * 0.25 * a, s * 0.98 * a)), back - 6, back + 1.9 * b, top - 0.75 * drop, 0.92 * apex)
-        for side, s, top, apex in (("right", 1.0, right, chest.apex_right), ("left", -1.0, left, chest.apex_left))
-    }
-    return Lungs(inside, dome, lowest, hulls)  # type: ignore[arg-type]
-
-
-def _dome(canvas: Canvas, chest: Chest, right: float, left: float, drop: float) -> Tensor:
-    a, b = 136.0 * chest.size, 88.0 * chest.size * chest.depth
-    x, y = canvas.x[None, :], canvas.y[:, None]
-    centre = torch.where(x > 0, torch.tensor(0.52 * a), torch.tensor(-0.54 * a))
-    top = torch.where(x > 0, torch.tensor(right), torch.tensor(left))
-    along = ((x - centre) / (0.52 * a)).square()
-    off = y - (-72.0 * chest.size * chest.depth + 1.15 * b)
-    across = torch.where(off < 0, (off / (0.95 * b)).square() * 1.25, (off / (0.95 * b)).square() * 0.75)
-    return top - drop * (0.45 * along + across).clamp(max=1.8)
-
-
-def _mediastinum(canvas: Canvas, chest: Chest) -> Tensor:
-    """Half width by height and depth: narrow in front, as wide as the spine behind, ``(nz, ny, 1)``."""
-    z = canvas.z.cpu().numpy().astype(float)
-    m = chest.mediastinum
-    top = max(chest.apex_right, 40.0)
-    shares = (0.62, 0.8, 1.0, 1.0, 1.02, 0.95, 0.8)
-    by_height = m * np.interp(z, (-160, -80, -20, 10, 45, 0.8 * top, top), shares)
-    width = torch.as_tensor(by_height, dtype=torch.float32, device=canvas.z.device)[:, None, None]
-    y = canvas.y[None, :, None]
-    front = ((y - 28.0) / 30.0).clamp(0.0, 1.0)
-    behind = ((-y - 22.0) / 25.0).clamp(0.0, 1.0)
-    return width * (1.0 - 0.82 * front) * (1.0 - behind) + behind * 21.0
-
-
-HEART = (
-    ((-34.0, 30.0, -82.0), (58.0, 44.0, 48.0)), ((16.0, 26.0, -66.0), (38.0, 36.0, 44.0)),
-    ((-8.0, 2.0, -58.0), (42.0, 30.0, 34.0)),
-)  # fmt: skip
-"""Left ventricle, right atrium, left atrium: middle and half axes."""
-
-
-def _heart_depth(canvas: Canvas, chest: Chest) -> Tensor:
-    """Mm inside the heart, far outside -1000."""
-    out = torch.full_like(canvas.depth, -1e3)
-    for centre, radii in heart_shapes(chest):
-        box = canvas.box([c - 1.35 * r - 4 for c, r in zip(centre, radii, strict=True)],
-                         [c + 1.35 * r + 4 for c, r in zip(centre, radii, strict=True)])  # fmt: skip
-        if box is not None:
-            out[box] = torch.maximum(out[box], canvas.ellipsoid_depth(centre, radii, box))
+def _breasts(nodes: Nodes, frame: Frame) -> list[Tensor]:
+    chest, out = frame.chest, []
+    y = frame.middle + 0.86 * frame.b + 0.4 * chest.fat
+    for sign in (1.0, -1.0):
+        place = (nodes.x - sign * 0.66 * frame.a, nodes.y - y, (nodes.z + 50.0).expand(-1, 1, 1))
+        a, b, c = ((p / r).square() for p, r in zip(place, (58.0, 28.0 + chest.breast, 62.0), strict=True))
+        out.append((1.0 - (a + b + c).sqrt()) * 32.0)
     return out
 
 
-def heart_shapes(chest: Chest) -> list[tuple[tuple[float, ...], tuple[float, ...]]]:
-    """Middles and half axes of the heart's parts."""
-    h = chest.heart
-    return [(tuple(c * (0.6 + 0.4 * h) for c in centre), tuple(r * h for r in radii)) for centre, radii in HEART]
+def _flesh(nodes: Nodes, frame: Frame, outline: Tensor, cage: Tensor, uneven: Tensor) -> Tensor:
+    """Depth below the muscles' surface: around the ribs, thick at the shoulders and back, and the abdominal wall."""
+    chest, z, top = frame.chest, nodes.z[:, 0, 0], frame.apex
+    thick = table(z, (frame.lowest - 60, -100, -50, 0, 0.6 * top, top + 20), (12, 13, 20, 46, 75, 130))[:, None, None]
+    back = ((frame.middle - nodes.y - 0.45 * frame.b) / 30.0).clamp(0, 1) * (nodes.x.abs() < 75.0) * 26.0
+    around = cage + thick + 0.35 * chest.wall + back
+    under = outline - chest.fat * uneven * table(z, (-100, 0, top, top + 60), (1.0, 0.9, 0.7, 0.35))[:, None, None]
+    return torch.minimum(around, under)
 
 
-def paint_body(canvas: Canvas, chest: Chest, lungs: Lungs, generator: np.random.Generator) -> None:
-    """Everything but the lungs' content, trachea and couch."""
-    outline = ellipse_depth(canvas, skin(chest, lungs.lowest), 2.35)
-    canvas.paint(edge(outline, canvas.voxel), FAT)
-    noise = float(generator.uniform(0.85, 1.15))
-    canvas.paint(edge(outline - chest.fat * noise, canvas.voxel), MUSCLE)
-    _paint_arms(canvas, chest)
-    outside = -lungs.cage
-    _paint_ribs(canvas, outside, outline)
-    _paint_inside(canvas, chest, lungs)
-    _paint_spine(canvas, chest, generator)
-    _paint_shoulders(canvas, chest, edge(outline - 2.0, canvas.voxel))
-    if chest.female:
-        for sign in (1.0, -1.0):
-            y = -72.0 * chest.size * chest.depth + 2.12 * 88.0 * chest.size * chest.depth + chest.wall
-            air = (canvas.hu < -500).float()
-            canvas.ellipsoid((sign * 70.0, y, -58.0), (58.0, 26.0 + chest.fat, 55.0), FAT, into=air)
-
-
-def _paint_ribs(canvas: Canvas, outside: Tensor, outline: Tensor) -> None:
-    """Hoops between 1 and 8 mm outside the lungs, that fall towards the front."""
-    phase = (canvas.z[:, None, None] + 0.55 * canvas.y[None, :, None]) / RIB_PITCH
-    off = ((phase - phase.floor()) - 0.5).abs() * RIB_PITCH
-    thick = torch.minimum(5.2 - off, 4.2 - (outside - 5.0).abs())
-    thick = torch.minimum(thick, outline - 4.0)
-    canvas.paint(edge(thick, canvas.voxel), CANCELLOUS + 120)
-    canvas.paint(edge(thick - 1.6, canvas.voxel), CANCELLOUS)
-
-
-def _paint_inside(canvas: Canvas, chest: Chest, lungs: Lungs) -> None:
-    """Mediastinal fat, heart and vessels, liver, spleen and stomach below the domes."""
-    z, blood = canvas.z[:, None, None], chest.contrast_hu
-    chest_room = edge(lungs.cage, canvas.voxel) * edge(z - lungs.dome[None] + 2.0, canvas.voxel)
-    canvas.paint(chest_room, -70.0)
-    belly = edge(lungs.cage - 2.0, canvas.voxel) * edge(lungs.dome[None] - z - 3.0, canvas.voxel)
-    canvas.paint(belly, SOFT + 5)
-    liver = belly * ((canvas.x + 25.0) / 15.0).clamp(0, 1)[None, None, :]
-    canvas.paint(liver, 60.0 + 0.25 * (blood - 40.0))
-    for centre, radii in heart_shapes(chest):
-        canvas.ellipsoid(centre, [r + 1.5 for r in radii], 20.0 + 0.85 * blood)
-    _great_vessels(canvas, chest, blood)
-    if chest.bowel_gas:
-        r = chest.bowel_gas
-        centre = (-0.5 * 136 * chest.size, 30.0, float(lungs.dome.min()) + 0.35 * chest.recess)
-        top = float(lungs.dome[len(canvas.y) // 2, len(canvas.x) // 4]) - 1.15 * r - 6.0
-        canvas.ellipsoid((centre[0], centre[1], top), (1.6 * r, 1.2 * r, r), -950.0, into=belly)
-        canvas.ellipsoid((40.0, 55.0, lungs.lowest - 30.0), (1.5 * r, r, r), -900.0, into=belly)
-
-
-def _great_vessels(canvas: Canvas, chest: Chest, blood: float) -> None:
-    """Aorta with its arch, pulmonary trunk, caval veins, vessels to the head, oesophagus."""
-    m, top = chest.mediastinum / 30.0, chest.apex_right
-    cones = (
-        ((12.0, 30.0, -55.0), (14.0, 34.0, 8.0), 15.0), ((14.0, 34.0, 8.0), (0.0, 20.0, 26.0), 14.0),
-        ((0.0, 20.0, 26.0), (-20.0, -12.0, 22.0), 13.0), ((-20.0, -12.0, 22.0), (-20.0, -30.0, -20.0), 12.5),
-        ((-20.0, -30.0, -20.0), (-10.0, -38.0, -230.0), 12.0), ((-6.0, 36.0, -40.0), (-12.0, 14.0, -16.0), 13.0),
-        ((-12.0, 14.0, -16.0), (-36.0, 2.0, -14.0), 10.0), ((-12.0, 14.0, -18.0), (36.0, 6.0, -24.0), 10.0),
-        ((24.0, 22.0, -40.0), (26.0, 16.0, 40.0), 10.0), ((26.0, 16.0, 40.0), (40.0, 4.0, top + 20), 8.0),
-        ((26.0, 18.0, 42.0), (-38.0, 8.0, top), 7.0), ((4.0, 22.0, 30.0), (22.0, 4.0, top + 10), 6.5),
-        ((-10.0, 8.0, 30.0), (-18.0, 4.0, top + 30), 5.5), ((-18.0, -8.0, 28.0), (-34.0, -8.0, top + 4), 6.0),
-        ((22.0, 6.0, -100.0), (26.0, 0.0, -160.0), 12.0),
-    )  # fmt: skip
-    numbers = np.array([(*a, *b, r) for a, b, r in cones]) * m
-    numbers[:, [2, 5]] /= m
-    t = torch.as_tensor(numbers, dtype=torch.float32, device=canvas.hu.device)
-    canvas.capsules(t[:, :3], t[:, 3:6], t[:, 6], t[:, 6], blood)
-    gullet = torch.tensor([[-6.0, -20.0, 160.0], [-8.0, -24.0, -160.0]], device=canvas.hu.device)
-    seven = torch.tensor([8.0], device=canvas.hu.device)
-    canvas.capsules(gullet[:1], gullet[1:], seven, seven, 35.0)
-    if chest.oesophagus_air:
-        r = chest.oesophagus_air
-        canvas.ellipsoid((-7.0, -21.0, 14.0), (r, r * 0.8, 26.0), -900.0)
-    canvas.ellipsoid((0.0, 8.0, top + 55), (26.0, 12.0, 22.0), 110.0)
-
-
-def _paint_spine(canvas: Canvas, chest: Chest, generator: np.random.Generator) -> None:
-    """Vertebral bodies with discs, canal, processes."""
-    back = -72.0 * chest.size * chest.depth
-    y0 = back + 29.0
-    box = canvas.box((-50, y0 - 62, float(canvas.z[0])), (50, y0 + 26, float(canvas.z[-1]) + 1))
-    if box is None:
-        return
-    x, y, z = canvas.axes(box)
-    bend = ((z - 40.0) / 140.0).square() * 8.0
-    bend = torch.where(z > 40, bend * 1.6, bend * 0.3) - 3.0
-    yb = y - (y0 + bend * 0.5)
-    soft = 1.0 - ((x / 40.0).square() + ((yb + 18.0) / 30.0).square()).sqrt()
-    canvas.paint(edge(soft * 30.0, canvas.voxel), MUSCLE, box)
-    body = (1.0 - ((x / 18.0).square() + (yb / 15.0).square()).sqrt()) * 15.0
-    phase = (z + float(generator.uniform(0, 24))) / 25.0
-    disc = (((phase - phase.floor()) - 0.5).abs() * 25.0 - 9.8).clamp(-1, 1) * 0.5 + 0.5
-    canvas.paint(edge(body, canvas.voxel), CANCELLOUS * (1 - disc) + 80.0 * disc + 100 * edge(2.0 - body, 2.0), box)
-    arch = 8.0 - ((x.abs() - 14.0).square() + (yb + 22.0).square() * 0.6).sqrt()
-    arch = torch.minimum(arch, 12.0 - (yb + 22.0).abs())
-    wing = torch.minimum(5.0 - (yb + 26.0 + 0.35 * x.abs()).abs(), 34.0 - x.abs())
-    spine = torch.minimum(4.0 - x.abs(), 16.0 - (yb + 40.0).abs())
-    solid = torch.maximum(torch.maximum(arch, spine), wing - 6.0 * disc)
-    canvas.paint(edge(solid, canvas.voxel) * (1 - 0.6 * disc), CORTICAL * 0.55, box)
-    canal = (1.0 - ((x / 9.5).square() + ((yb + 21.0) / 8.5).square()).sqrt()) * 8.5
-    canvas.paint(edge(canal, canvas.voxel), 25.0, box)
-
-
-def _paint_shoulders(canvas: Canvas, chest: Chest, body: Tensor) -> None:
-    """Sternum, clavicles, shoulder blades, heads of the upper arms, within the body."""
-    top = 0.5 * (chest.apex_right + chest.apex_left)
-    b = 88.0 * chest.size * chest.depth
-    front = -72.0 * chest.size * chest.depth + 2.0 * b
-    device = canvas.hu.device
-    canvas.ellipsoid((0.0, front + 5.0, -45.0), (17.0, 7.0, 75.0), CANCELLOUS)
-    up = 1.0 if chest.arms == "up" else 0.0
+def _arms(nodes: Nodes, chest: Chest) -> Tensor | None:
+    """Depth below the arms' skin; raised beside the head or along the body."""
+    parts = []
     for sign in (1.0, -1.0):
-        ends = torch.tensor([
-            [sign * 16.0, 0.62 * front, top - 26.0, sign * 138.0, 6.0, top + 4 + 22.0 * up, 7.0],
-            [sign * (96 - 18 * up), -84.0, top - 14.0 + 16 * up, sign * (118 + 12 * up), -80.0, -70 + 30 * up, 7.0],
-            [sign * (80 - 10 * up), -90.0, top - 30.0, sign * (112 + 12 * up), -92.0, -60 + 30 * up, 5.0],
-            [sign * 92.0, -78.0, top - 4.0, sign * 152.0, -16.0, top + 2 + 20.0 * up, 6.5],
-        ], device=device)  # fmt: skip
-        canvas.capsules(ends[:, :3], ends[:, 3:6], ends[:, 6], ends[:, 6] * 0.9, CORTICAL * 0.6, into=body)
-        canvas.ellipsoid((sign * 152.0, -6.0, top - 6.0 + 30.0 * up), (24.0, 24.0, 25.0), CANCELLOUS + 60, into=body)
+        begin, end, radius = arm(chest, sign)
+        d = [q - p for p, q in zip(begin, end, strict=True)]
+        rel = (nodes.x - begin[0], nodes.y - begin[1], nodes.z - begin[2])
+        t = ((rel[0] * d[0] + rel[1] * d[1] + rel[2] * d[2]) / sum(v * v for v in d)).clamp(0.0, 1.0)
+        off = [r - t * v for r, v in zip(rel, d, strict=True)]
+        parts.append(radius * (1.0 - 0.18 * t) - (off[0].square() + off[1].square() + off[2].square()).sqrt())
+    return torch.maximum(*parts)
 
 
-def _paint_arms(canvas: Canvas, chest: Chest) -> None:
-    """Upper arms beside the chest, or raised beside the head; clipped where the image ends."""
-    top = 0.5 * (chest.apex_right + chest.apex_left)
-    side = 136.0 * chest.size + chest.fat + chest.wall
-    radius = 34.0 + 0.7 * chest.fat
-    device = canvas.hu.device
+def arm(chest: Chest, sign: float) -> tuple[tuple[float, ...], tuple[float, ...], float]:
+    """Begin, end and radius of an upper arm."""
+    x, y, z = shoulder(chest)
+    radius = 36.0 + 0.6 * chest.fat
+    down = chest.arms == "down" or (chest.arms == "one" and sign > 0)
+    if down:
+        out = 136.0 * chest.size + chest.fat + radius + 26.0
+        return (sign * (x + 4), y, z), (sign * out, -25.0, z - 380.0), radius
+    return (sign * (x + 4), y, z), (sign * (x + chest.spread), y + 30.0, z + 300.0), radius
+
+
+def _paint_humeri(canvas: Canvas, chest: Chest) -> None:
     for sign in (1.0, -1.0):
-        down = chest.arms == "down" or (chest.arms == "one" and sign > 0)
-        begin = (sign * 158.0, -6.0, top - 8.0)
-        end = (sign * (side + radius + 16.0), -15.0, -330.0) if down else (sign * 128.0, 12.0, top + 330.0)
-        start = torch.tensor([begin], device=device)
-        stop = torch.tensor([end], device=device)
-        for r, hu in ((radius + 6.0, FAT), (radius - 0.35 * chest.fat, MUSCLE), (11.0, CORTICAL), (6.0, 60.0)):
-            size = torch.tensor([r], device=device)
+        begin, end, _ = arm(chest, sign)
+        start, stop = (torch.tensor([v], device=canvas.hu.device) for v in (begin, end))
+        for r, hu in ((11.5, 900.0), (6.5, 40.0)):
+            size = torch.tensor([r], device=canvas.hu.device)
             canvas.capsules(start, stop, size, size * 0.92, hu)
 
 
-def paint_couch(canvas: Canvas, chest: Chest) -> None:
-    """A curved shell below the back, and the mattress."""
-    y = canvas.y[None, :, None]
-    back = -72.0 * chest.size * chest.depth - 16.0 - 1.3 * (chest.fat + chest.wall)
-    curve = back - 14.0 + 0.0011 * canvas.x.square()[None, None, :]
-    shell = 2.0 - (y - curve).abs()
+def _paint_room(canvas: Canvas, shapes: Shapes, cage: Tensor, rng: np.random.Generator) -> None:
+    """Mediastinal fat and tissue inside the ribs, above the domes."""
+    nodes = shapes.nodes
+    box = canvas.box((-250, -250, shapes.lowest), (250, 250, float(canvas.z[-1])))
+    if box is None:
+        return
+    above = nodes.fine((nodes.z - shapes.dome).clamp(-30, 30), box)
+    hu = nodes.fine((-60.0 + 70.0 * nodes.noise(rng, 16.0)).clamp(-95.0, 45.0), box)
+    canvas.paint(edge(cage[box] + 1.0, canvas.voxel) * edge(above + 3.0, canvas.voxel), hu, box)
+
+
+def paint_heart(canvas: Canvas, frame: Frame, shapes: Shapes) -> None:
+    """Pericardium's fat, muscle and chambers, then the great vessels."""
+    nodes, blood = shapes.nodes, frame.chest.contrast_hu
+    box = nodes.box_of(shapes.heart)
+    if box is not None:
+        depth = nodes.fine(shapes.heart, box)
+        above = edge(nodes.fine((nodes.z - shapes.dome).clamp(-30, 30), box) + 4.0, canvas.voxel)
+        canvas.paint(edge(depth - 2.0, canvas.voxel) * above, 40.0 + 0.3 * (blood - 40.0), box)
+        canvas.paint(edge(depth - 13.0, canvas.voxel) * above, blood, box)
+    _great_vessels(canvas, frame, blood)
+
+
+def _great_vessels(canvas: Canvas, frame: Frame, blood: float) -> None:
+    """Aorta with its arch, pulmonary trunk, caval veins, vessels to the head, oesophagus, thyroid."""
+    m, top, ahead = frame.chest.mediastinum / 30.0, frame.apex, frame.lean
+    arch, lower, low, lowest = frame.spine(torch.tensor([22.0, -20.0, -110.0, -230.0])).tolist()
+    neck = ahead * top
+    cones = (
+        ((12.0, 30.0, -55.0), (15.0, 34.0, 8.0), 15.0), ((15.0, 34.0, 8.0), (2.0, 22.0, 27.0), 14.0),
+        ((2.0, 22.0, 27.0), (-20.0, arch + 22, 23.0), 13.0),
+        ((-20.0, arch + 22, 23.0), (-23.0, lower + 20, -20.0), 12.5),
+        ((-23.0, lower + 20, -20.0), (-19.0, low + 20, -110.0), 12.0),
+        ((-19.0, low + 20, -110.0), (-8.0, lowest + 30, -230.0), 11.0),
+        ((-6.0, 36.0, -42.0), (-14.0, 22.0, -16.0), 13.0), ((-14.0, 22.0, -16.0), (-36.0, 2.0, -12.0), 11.0),
+        ((-12.0, 20.0, -18.0), (38.0, 6.0, -24.0), 10.5), ((24.0, 22.0, -40.0), (26.0, 18.0, 35.0), 9.5),
+        ((26.0, 18.0, 35.0), (36.0, 8.0 + neck, top + 20), 7.0),
+        ((25.0, 22.0, 38.0), (-36.0, 16.0 + ahead * 50, 0.8 * top), 6.5),
+        ((6.0, 22.0, 28.0), (20.0, 6.0 + neck, top + 10), 6.5),
+        ((-8.0, 12.0, 28.0), (-21.0, 2.0 + neck, top + 60), 5.0),
+        ((20.0, 6.0 + neck, top + 10), (24.0, 4.0 + neck, top + 70), 5.0),
+        ((-18.0, -8.0, 26.0), (-32.0, -6.0 + neck, 0.95 * top), 5.5),
+        ((20.0, 8.0, -90.0), (22.0, low + 34, -150.0), 11.0),
+        ((22.0, low + 34, -150.0), (18.0, lowest + 34, -260.0), 11.0),
+    )  # fmt: skip
+    numbers = np.array([(*a, *b, r) for a, b, r in cones])
+    numbers[:, [0, 1, 3, 4, 6]] *= np.clip(m, 0.75, 1.3)
+    t = torch.as_tensor(numbers, dtype=torch.float32, device=canvas.hu.device)
+    canvas.capsules(t[:, :3], t[:, 3:6], t[:, 6], t[:, 6], blood)
+    _gullet(canvas, frame)
+    canvas.ellipsoid((0.0, 4.0 + ahead * (top + 40), top + 40), (25.0, 11.0, 22.0), 110.0)
+
+
+def _gullet(canvas: Canvas, frame: Frame) -> None:
+    """Oesophagus between trachea and spine, with air in some."""
+    heights = (160.0, 60.0, 0.0, -60.0, -110.0, -150.0)
+    spine = frame.spine(torch.tensor(heights)).tolist()
+    places = [(-4.0 - 3.0 * (z < 50), s + 23.0, z) for z, s in zip(heights, spine, strict=True)]
+    t = torch.tensor(places, device=canvas.hu.device)
+    sizes = torch.full((len(places) - 1,), 7.5, device=canvas.hu.device)
+    canvas.capsules(t[:-1], t[1:], sizes, sizes, 35.0)
+    if frame.chest.oesophagus_air:
+        r = frame.chest.oesophagus_air
+        z = frame.chest.oesophagus_air_z
+        y = float(frame.spine(torch.tensor([z]))[0]) + 23.0
+        canvas.ellipsoid((-7.0, y, z), (r, r * 0.8, 26.0), -900.0)
+
+
+def paint_couch(canvas: Canvas, frame: Frame) -> None:
+    """Below the back: a curved shell with a mattress, or a flat board with two faces."""
+    chest = frame.chest
+    if chest.couch == "none":
+        return
+    x, y = canvas.x[None, None, :], canvas.y[None, :, None]
+    skin = frame.middle - frame.b - 26.0 - 0.55 * chest.fat
     outside = (canvas.hu < -600).float()
-    width = edge(215.0 - canvas.x.abs(), canvas.voxel)[None, None, :]
-    canvas.paint(edge(shell, canvas.voxel) * width * outside, 40.0)
-    pad = torch.minimum(curve + 12.0 - y, y - curve - 2.0)
-    canvas.paint(edge(pad, canvas.voxel) * width * outside, -900.0)
+    if chest.couch == "curved":
+        top = skin - 12.0 + 0.0011 * x.square()
+        parts = ((2.0 - (y - top).abs(), 40.0), (2.0 - (y - top + 42.0 - 0.0006 * x.square()).abs(), -100.0),
+                 (torch.minimum(top + 12.0 - y, y - top - 2.0), -900.0))  # fmt: skip
+        half = 215.0
+    else:
+        off = y - skin + 12.0
+        parts = ((1.5 - (off - 11.0).abs() + 0 * x, -350.0), (1.5 - (off + 16.0).abs() + 0 * x, -350.0),
+                 (13.0 - (off + 2.0).abs() + 0 * x, -960.0))  # fmt: skip
+        half = 250.0
+    width = edge(half - x.abs(), canvas.voxel)
+    for depth, hu in parts:
+        canvas.paint(edge(depth, canvas.voxel) * width * outside, hu)

@@ -1,4 +1,4 @@
-"""What the scanner does to a simulated chest: blur within the slice, correlated noise."""
+"""What the scanner does to a simulated chest: blur within the slice, correlated noise, streaks at the shoulders."""
 
 from __future__ import annotations
 
@@ -9,6 +9,10 @@ from torch import Tensor
 
 CORRELATION_PX = 0.8
 """Blur of the noise, in pixels (our choice: a soft to medium kernel)."""
+STREAK_PX = 12
+"""Length of the streaks from side to side, in pixels (our choice)."""
+STREAK_SHARE = 1.5
+"""Their standard deviation over the noise's, per unit of the noise's excess over the average slice (our choice)."""
 
 
 def gaussian_kernel(sd: float, device: torch.device) -> Tensor:
@@ -35,6 +39,12 @@ def blurred(slices: Tensor, sd: float) -> Tensor:
     return out
 
 
+def noise_strength(slices: Tensor) -> Tensor:
+    """Noise of each slice over the average one's ``(n,)``: more where more tissue is crossed, 0.6 to 1.8."""
+    tissue = (slices > -400).float().mean(dim=(1, 2))
+    return (tissue / tissue.mean().clamp(min=1e-3)).clamp(0.6, 1.8)
+
+
 def scanned(
     slices: Tensor, pixel_mm: float, psf_mm: float, noise_hu: float, generator: np.random.Generator
 ) -> Tensor:  # fmt: skip
@@ -49,9 +59,17 @@ def scanned(
     """
     out = blurred(slices, psf_mm / pixel_mm)
     seed = torch.Generator().manual_seed(int(generator.integers(2**62)))
-    noise = torch.randn(out.shape, generator=seed).to(out.device)
-    noise = blurred(noise, CORRELATION_PX)
+    noise = blurred(torch.randn(out.shape, generator=seed).to(out.device), CORRELATION_PX)
     noise /= noise.std().clamp(min=1e-6)
-    tissue = (out > -400).float().mean(dim=(1, 2))
-    strength = (tissue / tissue.mean().clamp(min=1e-3)).clamp(0.6, 1.8)
-    return out + noise * noise_hu * strength[:, None, None]
+    strength = noise_strength(out)
+    noise *= strength[:, None, None]
+    noise += _streaks(out, seed) * (STREAK_SHARE * (strength - 1.0).clamp(min=0.0))[:, None, None]
+    return out + noise * noise_hu
+
+
+def _streaks(slices: Tensor, seed: torch.Generator) -> Tensor:
+    """Horizontal streaks of standard deviation 1 within the body."""
+    count, rows, columns = slices.shape
+    coarse = torch.randn((count, 1, rows, max(columns // STREAK_PX, 2)), generator=seed).to(slices.device)
+    lines = F.interpolate(coarse, (rows, columns), mode="bilinear", align_corners=True)[:, 0]
+    return lines / lines.std().clamp(min=1e-6) * (slices > -700)

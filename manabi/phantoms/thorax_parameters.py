@@ -17,17 +17,23 @@ class Chest:
         apex_left: the same of the left lung.
         dome_right: how far below the carina the right diaphragm's top is.
         dome_left: the same of the left side.
-        recess: how far the dome falls towards the ribs; the lungs' lowest parts are there.
+        recess: how far the dome falls towards the ribs behind; the lungs' lowest parts are there.
         mediastinum: half width at the carina.
         heart: scale of the heart, 1 for the average.
         fat: thickness of the fat below the skin.
         wall: thickness of the muscle over the ribs.
         arms: ``up``, ``down`` or ``one``.
         neck: half width of the neck.
-        tilt_deg: rotation about the patient's axes R, A, S.
-        couch: whether the scanner's couch is in the image.
+        kyphosis: how much further back the spine is behind the heart.
+        visceral: share of the abdomen between the organs that is fat, 0 to 1.
+        uneven: standard deviation of the smooth random shift of the body's shapes.
+        breast: how far a woman's breasts stand out.
+        turn_deg: how far the patient lies turned about the long axis.
+        couch: ``curved``, ``flat`` or ``none``.
         contrast_hu: blood's density; 40 without contrast medium.
-        oesophagus_air: radius of the air in the oesophagus beside the carina, 0 for none.
+        oesophagus_air: radius of the air in the oesophagus, 0 for none.
+        oesophagus_air_z: height of that air.
+        spread: how much further out than the shoulders raised arms reach, per 300 mm.
         bowel_gas: radius of the gas bubble below the left dome, 0 for none.
     """
 
@@ -38,17 +44,23 @@ class Chest:
     apex_left: float = 83.0
     dome_right: float = 108.0
     dome_left: float = 118.0
-    recess: float = 62.0
+    recess: float = 64.0
     mediastinum: float = 30.0
     heart: float = 1.0
     fat: float = 14.0
     wall: float = 16.0
     arms: str = "up"
     neck: float = 62.0
-    tilt_deg: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    couch: bool = True
+    kyphosis: float = 0.0
+    visceral: float = 0.5
+    uneven: float = 3.0
+    breast: float = 25.0
+    turn_deg: float = 0.0
+    couch: str = "curved"
     contrast_hu: float = 40.0
     oesophagus_air: float = 0.0
+    oesophagus_air_z: float = 14.0
+    spread: float = 0.0
     bowel_gas: float = 25.0
 
 

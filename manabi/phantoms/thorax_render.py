@@ -13,11 +13,12 @@ from manabi.context import Context
 from manabi.device import choose_device
 from manabi.errors import InvalidInputError
 from manabi.phantoms.base import Case
-from manabi.phantoms.thorax_body import dome_tops, paint_body, paint_couch, place_lungs
-from manabi.phantoms.thorax_canvas import Canvas
+from manabi.phantoms.thorax_body import paint_body, paint_couch
+from manabi.phantoms.thorax_canvas import Canvas, edge
 from manabi.phantoms.thorax_disease import GRAVITY_HU, LUNG_HU, apply_disease, field
 from manabi.phantoms.thorax_noise import scanned
 from manabi.phantoms.thorax_parameters import Scan, ThoraxParameters
+from manabi.phantoms.thorax_shape import Frame, Nodes, shape_chest
 from manabi.phantoms.thorax_tree import grow_airways, grow_vessels, paint_airways, paint_vessels, split_level
 from manabi.result import LEFT, RIGHT, Cell, Code, Labelmap, Segment
 from manabi.volume import Volume
@@ -47,42 +48,35 @@ def paint(parameters: ThoraxParameters, device: torch.device) -> tuple[Canvas, d
     """
     chest, disease, scan = parameters.chest, parameters.disease, parameters.scan
     rng = np.random.default_rng(parameters.texture_seed)
-    canvas = Canvas.empty(*_axes(parameters, device))
-    lungs = place_lungs(canvas, chest, disease)
-    paint_body(canvas, chest, lungs, rng)
+    frame = Frame(chest, parameters.airway, disease)
+    canvas = Canvas.empty(*_axes(parameters, frame, device))
+    lungs = shape_chest(Nodes(canvas, rng, chest.uneven), frame)
+    paint_body(canvas, frame, lungs, rng)
+    canvas.depth = lungs.nodes.fine(lungs.lung)
+    canvas.lung = edge(canvas.depth, canvas.voxel)
     _paint_lungs(canvas, rng)
     airways = grow_airways(parameters.airway, lungs.hulls)
     paint_vessels(canvas, grow_vessels(parameters.texture_seed, lungs.hulls), chest.contrast_hu)
     paint_airways(canvas, airways, parameters.airway)
     apply_disease(canvas, disease, lungs.lowest)
-    if chest.couch:
-        paint_couch(canvas, chest)
+    paint_couch(canvas, frame)
     area = (canvas.lung.clamp(0, 1) * (canvas.hu < -300)).sum(dim=(1, 2)) * scan.pixel_mm**2
     top, bottom = crossings(canvas.z, area)
     carina = split_level(airways, parameters.airway)
     return canvas, {"apex": top, "carina": carina, "lowest": bottom, "diaphragm": bottom + DIAPHRAGM_OFFSET_MM}
 
 
-def _axes(parameters: ThoraxParameters, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """Coordinates of the fine grid in the chest's frame."""
+def _axes(parameters: ThoraxParameters, frame: Frame, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """Coordinates of the fine grid in the chest's frame; at least the lungs with a margin."""
     chest, scan = parameters.chest, parameters.scan
     half = (scan.matrix - 1) / 2 * scan.pixel_mm
     place = torch.linspace(-half, half, scan.matrix, device=device)
-    middle = (-72.0 + 88.0) * chest.size * chest.depth
     step = scan.slice_mm / scan.subslices
-    low, high = _reach(parameters)
+    low = frame.lowest - 12.0 - max(scan.bottom_mm, 0.0) - scan.offset_mm
+    high = max(chest.apex_right, chest.apex_left) + max(scan.top_mm, 8.0)
     count = max(math.ceil((high - low) / scan.slice_mm), 2) * scan.subslices
     z = low + step * (torch.arange(count, device=device, dtype=torch.float32) + 0.5)
-    return place - scan.place_mm[0], place - scan.place_mm[1] + middle, z
-
-
-def _reach(parameters: ThoraxParameters) -> tuple[float, float]:
-    """Lower and upper end of what is painted; at least the lungs with a margin."""
-    chest, scan = parameters.chest, parameters.scan
-    drop = chest.recess * (1 - 0.6 * parameters.disease.volume_loss)
-    lowest = min(dome_tops(chest, parameters.disease)) - 1.9 * drop
-    low = lowest - max(scan.bottom_mm, 8.0) - scan.offset_mm
-    return low, max(chest.apex_right, chest.apex_left) + max(scan.top_mm, 8.0)
+    return place - scan.place_mm[0], place - scan.place_mm[1] + frame.middle, z
 
 
 def _paint_lungs(canvas: Canvas, rng: np.random.Generator) -> None:
@@ -104,7 +98,7 @@ def crossings(z: Tensor, area: Tensor) -> tuple[float, float]:
         share = 0.0
         if 0 <= other < len(values):
             share = (values[k] - APEX_AREA_MM2) / max(values[k] - values[other], 1e-6)
-        out.append(heights[k] + share * step * abs(heights[1] - heights[0]))
+        out.append(float(heights[k] + share * step * abs(heights[1] - heights[0])))
     return out[0], out[1]
 
 
@@ -112,9 +106,9 @@ def _scanned(canvas: Canvas, levels: dict[str, float], parameters: ThoraxParamet
     """Slices of the scanner from the fine grid, cut to what the image shows."""
     scan = parameters.scan
     rng = np.random.default_rng([parameters.texture_seed, 1])
-    turned = _tilted(canvas, parameters)
-    slices = _averaged(turned["hu"], scan.subslices)
-    labels = _labels(_averaged(turned["lung"], scan.subslices), _averaged(turned["lumen"], scan.subslices), canvas)
+    fields = {"hu": canvas.hu, "lung": canvas.lung, "lumen": canvas.lumen}
+    turned = _turned({name: _averaged(values, scan.subslices) for name, values in fields.items()}, parameters)
+    slices, labels = turned["hu"], _labels(turned["lung"], turned["lumen"], canvas)
     z = _averaged(canvas.z[:, None, None], scan.subslices)[:, 0, 0].cpu().numpy().astype(float)
     first, last = _shown(z, levels, scan)
     image = scanned(slices[first:last], scan.pixel_mm, scan.psf_mm, scan.noise_hu, rng) + scan.shift_hu
@@ -127,19 +121,19 @@ def _scanned(canvas: Canvas, levels: dict[str, float], parameters: ThoraxParamet
     return Case({"ct": ct}, {"anatomy": Labelmap(anatomy, SEGMENTS)}, truth, {})
 
 
-def _tilted(canvas: Canvas, parameters: ThoraxParameters) -> dict[str, Tensor]:
-    """The body turned about its long axis within the slices (a patient who lies askew); levels stay."""
-    angle = math.radians(parameters.chest.tilt_deg[2])
-    fields = {"hu": canvas.hu + 1024.0, "lung": canvas.lung, "lumen": canvas.lumen}
+def _turned(fields: dict[str, Tensor], parameters: ThoraxParameters) -> dict[str, Tensor]:
+    """The body turned about its long axis (a patient who lies askew); levels stay. Beyond the grid is air."""
+    angle = math.radians(parameters.chest.turn_deg)
     if abs(angle) < 1e-3:
-        return {"hu": canvas.hu, "lung": canvas.lung, "lumen": canvas.lumen}
+        return fields
     turn = torch.tensor([[math.cos(angle), -math.sin(angle), 0.0], [math.sin(angle), math.cos(angle), 0.0]])
-    shape = canvas.hu.shape
-    grid = torch.nn.functional.affine_grid(turn[None].to(canvas.hu.device), [1, 1, *shape[1:]], align_corners=False)
+    size = [1, 1, *fields["hu"].shape[1:]]
+    grid = torch.nn.functional.affine_grid(turn[None].to(fields["hu"].device), size, align_corners=False)
     out = {}
     for key, values in fields.items():
-        out[key] = torch.nn.functional.grid_sample(values[None], grid, mode="bilinear", align_corners=False)[0]
-    out["hu"] -= 1024.0
+        shift = 1000.0 if key == "hu" else 0.0
+        moved = torch.nn.functional.grid_sample(values[None] + shift, grid, mode="bilinear", align_corners=False)[0]
+        out[key] = moved - shift
     return out
 
 
@@ -177,10 +171,10 @@ def _truth(levels: dict[str, float], z: np.ndarray, parameters: ThoraxParameters
         height = levels[name]
         k = int(np.abs(z - height).argmin())
         there = abs(z[k] - height) <= scan.slice_mm / 2 + 1e-6
-        truth[f"{name}_mm"] = round(height + scan.place_mm[2], 3)
+        truth[f"{name}_mm"] = round(float(height) + scan.place_mm[2], 3)
         truth[f"{name}_slice"] = k if there else None
         truth[f"read_{name}_slice"] = int(np.clip(k + off, 0, len(z) - 1)) if there else None
-    truth["lowest_lung_mm"] = round(levels["lowest"] + scan.place_mm[2], 3)
+    truth["lowest_lung_mm"] = round(float(levels["lowest"]) + scan.place_mm[2], 3)
     return truth
 
 

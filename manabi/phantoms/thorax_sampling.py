@@ -15,6 +15,9 @@ from manabi.phantoms.thorax_tree import sample_airway
 
 JITTER_SHARE = 0.1
 """Share of a reader's marks that are one slice off."""
+ARMS, COUCHES = ("up", "down", "one"), ("curved", "flat", "none")
+FINE_MM = 2.0
+"""About the distance of the planes that are averaged in a slice."""
 FIELDS = (("scan", Scan), ("chest", Chest), ("airway", Airway), ("disease", Disease))
 
 
@@ -40,43 +43,56 @@ def _with(drawn: ThoraxParameters, given: dict[str, Any]) -> ThoraxParameters:
         names = {f.name for f in fields(kind)}
         values = {key: tuple(v) if isinstance(v := given.pop(key), list) else v for key in list(given) if key in names}
         parts[part] = replace(getattr(drawn, part), **values) if values else getattr(drawn, part)
+        if part == "scan" and "subslices" not in values:
+            parts[part] = replace(parts[part], subslices=max(round(parts[part].slice_mm / FINE_MM), 1))
     seed = given.pop("texture_seed", drawn.texture_seed)
     if given:
         raise InvalidInputError(f"The thorax has no {', '.join(sorted(given))}.")
-    return replace(drawn, texture_seed=seed, **parts)
+    chosen = replace(drawn, texture_seed=seed, **parts)
+    for name, known in (("arms", ARMS), ("couch", COUCHES)):
+        if (value := getattr(chosen.chest, name)) not in known:
+            raise InvalidInputError(f"{name} must be one of {', '.join(known)}; got {value!r}.")
+    return chosen
 
 
 def _chest(rng: np.random.Generator, female: bool) -> Chest:
-    size = float(np.clip(rng.normal(0.93 if female else 1.02, 0.08), 0.74, 1.22))
+    size = float(np.clip(rng.normal(0.94 if female else 1.03, 0.08), 0.74, 1.25))
     height = float(np.clip(rng.normal(0.95 if female else 1.03, 0.11), 0.7, 1.3))
-    apex = float(np.clip(rng.normal(86.0, 13.0), 52, 125)) * height
-    dome = float(np.clip(rng.normal(112.0, 22.0), 60, 170)) * height
+    apex = float(np.clip(rng.normal(86.0, 14.0), 52, 125)) * height
+    dome = float(np.clip(rng.normal(108.0, 20.0), 60, 165)) * height
     return Chest(
         female=female,
         size=size,
-        depth=float(np.clip(rng.normal(1.0, 0.11), 0.76, 1.34)),
+        depth=float(np.clip(rng.normal(1.0, 0.1), 0.76, 1.34)),
         apex_right=apex + float(rng.normal(0, 3.5)),
         apex_left=apex + float(rng.normal(-1, 3.5)),
         dome_right=dome - float(rng.uniform(-3, 10)),
         dome_left=dome + float(rng.uniform(-3, 10)),
-        recess=float(np.clip(rng.normal(60.0, 14.0), 28, 98)),
+        recess=float(np.clip(rng.normal(64.0, 14.0), 30, 105)),
         mediastinum=float(np.clip(rng.normal(30.0, 4.5), 20, 44)) * size,
         heart=float(np.clip(rng.normal(1.0, 0.13), 0.72, 1.45)) * size,
         fat=float(np.clip(rng.gamma(2.6, 6.0), 3, 55)),
         wall=float(np.clip(rng.normal(16.0, 3.5), 8, 28)),
-        arms=str(rng.choice(["up", "down", "one"], p=[0.68, 0.28, 0.04])),
-        neck=float(np.clip(rng.normal(58.0, 7.0), 44, 80)),
-        tilt_deg=(float(rng.normal(0, 4.5)), float(rng.normal(0, 2.0)), float(rng.normal(0, 3.5))),
-        couch=bool(rng.random() < 0.85),
+        arms=str(rng.choice(ARMS, p=[0.68, 0.28, 0.04])),
+        neck=float(np.clip(rng.normal(60.0, 7.0), 45, 82)),
+        kyphosis=float(rng.normal(0, 6.0)),
+        visceral=float(rng.uniform(0, 1)),
+        uneven=float(rng.uniform(1.0, 5.0)),
+        breast=float(rng.uniform(5, 55)),
+        turn_deg=float(rng.normal(0, 3.5)),
+        couch=str(rng.choice(COUCHES, p=[0.55, 0.3, 0.15])),
         contrast_hu=float(rng.uniform(90, 260)) if rng.random() < 0.45 else float(rng.uniform(30, 50)),
         oesophagus_air=float(rng.uniform(2.5, 8)) if rng.random() < 0.3 else 0.0,
-        bowel_gas=float(rng.uniform(8, 38)) if rng.random() < 0.7 else 0.0,
+        oesophagus_air_z=float(rng.uniform(-60, 90)),
+        spread=float(rng.uniform(-60, 110)),
+        bowel_gas=float(rng.uniform(8, 32)) if rng.random() < 0.75 else 0.0,
     )
 
 
 def _scan(rng: np.random.Generator) -> Scan:
     slice_mm = Scan.slice_mm
     return Scan(
+        pixel_mm=float(rng.uniform(1.7, 2.6)),
         offset_mm=float(rng.uniform(0, slice_mm)),
         top_mm=float(rng.uniform(8, 70) if rng.random() < 0.85 else rng.uniform(70, 150)),
         bottom_mm=float(rng.uniform(4, 70) if rng.random() < 0.75 else rng.uniform(70, 190)),

@@ -1,51 +1,55 @@
 """Airways and vessels of a simulated chest: trees of cones that divide towards scattered targets in the lungs.
 
 Calibres follow Murray's law (Murray CD. The physiological principle of minimum work. PNAS 1926,
-10.1073/pnas.12.3.207): the cube of the parent's radius is the sum of the children's cubes. The branching (targets split
-along their longest extent, each branch leading to the middle of its own) is our choice.
+10.1073/pnas.12.3.207): the cube of the parent's radius is the sum of the children's cubes; vessels taper a little
+faster. The bronchi down to the segments are the named ones of both lungs; their directions, and the branching beyond
+(targets halved along their longest extent, each branch leading to the middle of its own), are our choice.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 
-from manabi.phantoms.thorax_canvas import Canvas, capsule_depth
+from manabi.phantoms.thorax_canvas import Canvas
+from manabi.phantoms.thorax_capsules import Capsules, cone_depth, occupancy
 from manabi.phantoms.thorax_parameters import Airway
 
 Hull = tuple[float, float, float, float, float, float]
 """A lung's extent: x, y and z from and to."""
 WALL_HU = 30.0
 LUMEN_HU = -1000.0
+SEGMENTAL = 3
+"""Generation of the segmental bronchi."""
+MURRAY = 1 / 3
+TAPERED = 1 / 2.9
+"""Exponent for the vessels (our choice: they thin faster than by Murray's law, as seen in CT)."""
+SEGMENT_TARGETS = 6
+"""Ends of each segmental bronchus."""
 
-
-@dataclass
-class Capsules:
-    """Cones with round ends: ``start`` and ``end`` ``(n, 3)`` mm, radii ``(n,)`` mm, ``generation`` ``(n,)``."""
-
-    start: list[np.ndarray] = field(default_factory=list)
-    end: list[np.ndarray] = field(default_factory=list)
-    r0: list[float] = field(default_factory=list)
-    r1: list[float] = field(default_factory=list)
-    generation: list[int] = field(default_factory=list)
-
-    def add(self, start: np.ndarray, end: np.ndarray, r0: float, r1: float, generation: int) -> None:
-        """One more cone."""
-        self.start.append(np.asarray(start, float))
-        self.end.append(np.asarray(end, float))
-        self.r0.append(float(r0))
-        self.r1.append(float(r1))
-        self.generation.append(generation)
-
-    def tensors(self, device: torch.device, keep: Sequence[int] | None = None) -> tuple[torch.Tensor, ...]:
-        """Start, end and radii of all cones, or of some."""
-        index = list(range(len(self.r0))) if keep is None else list(keep)
-        ends = [np.array(points).reshape(-1, 3) for points in (self.start, self.end)]
-        arrays = (*ends, np.array(self.r0), np.array(self.r1))
-        return tuple(torch.as_tensor(a[index], dtype=torch.float32, device=device) for a in arrays)
+Place = tuple[float, float, float]
+"""Inside to outside, back to front, bottom to top of a lung, each 0 to 1."""
+LOBES: dict[str, tuple[tuple[str, str, Place, float, float, tuple[Place, ...]], ...]] = {
+    "right": (
+        ("RUL", "main", (0.93, 0.05, 0.18), 13.0, 0.66, ((0.4, 0.45, 0.93), (0.6, 0.2, 0.76), (0.6, 0.8, 0.7))),
+        ("BI", "main", (0.3, -0.22, -0.92), 22.0, 0.78, ()),
+        ("RML", "BI", (0.5, 0.62, -0.6), 14.0, 0.5, ((0.75, 0.72, 0.42), (0.35, 0.88, 0.42))),
+        ("RLL", "BI", (0.28, -0.38, -0.88), 9.0, 0.68, ((0.55, 0.12, 0.55),)),
+        ("basal", "RLL", (0.25, -0.25, -0.92), 11.0, 0.6,
+         ((0.15, 0.35, 0.25), (0.7, 0.55, 0.24), (0.82, 0.3, 0.22), (0.5, 0.12, 0.18))),
+    ),
+    "left": (
+        ("LUL", "main", (0.86, 0.3, 0.1), 10.0, 0.74, ()),
+        ("division", "LUL", (0.45, 0.15, 0.85), 9.0, 0.6, ((0.4, 0.3, 0.92), (0.55, 0.2, 0.8), (0.55, 0.8, 0.72))),
+        ("lingula", "LUL", (0.55, 0.6, -0.6), 13.0, 0.46, ((0.75, 0.75, 0.48), (0.6, 0.9, 0.38))),
+        ("LLL", "main", (0.28, -0.42, -0.86), 11.0, 0.74, ((0.5, 0.12, 0.57),)),
+        ("basal", "LLL", (0.28, -0.2, -0.92), 12.0, 0.62, ((0.55, 0.55, 0.24), (0.82, 0.3, 0.22), (0.5, 0.12, 0.18))),
+    ),
+}  # fmt: skip
+"""Bronchus, its parent, direction (outwards, forwards, upwards), length in mm, radius over the main bronchus's, and
+where its segments are (the right lung's 10, the left one's 9)."""
 
 
 def sample_airway(rng: np.random.Generator, female: bool) -> Airway:
@@ -71,120 +75,170 @@ def sample_airway(rng: np.random.Generator, female: bool) -> Airway:
 def grow_airways(airway: Airway, hulls: Mapping[str, Hull]) -> Capsules:
     """Trachea, main bronchi and the tree below them to the sub-segmental bronchi, origin at the carina."""
     tree = Capsules()
-    lean_r, lean_b = np.radians(airway.lean_deg)
     radius = airway.diameter / 2
-    up = np.array([np.tan(lean_r) * 0.3, np.tan(lean_b), 1.0])
     ends = {side: _main(tree, airway, side) for side in ("right", "left")}
-    top = up / np.linalg.norm(up) * airway.trachea
-    bow = np.array([np.sin(lean_r) * 6.0, 2.0, 0.0])
-    points = [np.array([0.0, 0.0, 0.62 * radius]), top * 0.5 + bow, top]
-    for a, b in zip(points, points[1:], strict=False):
-        tree.add(b, a, radius, radius, 0)
+    points = [trachea_at(airway, share) for share in np.linspace(0.0, 1.0, 6)]
+    for number, (a, b) in enumerate(zip(points, points[1:], strict=False)):
+        tree.add(b, a, radius, min(radius, 0.95 * fork_height(airway)) if number == 0 else radius, 0)
     tree.add(points[-1], points[-1] + np.array([0.0, -4.0, 45.0]), radius * 0.8, radius * 1.1, 0)
     rng = np.random.default_rng(airway.tree_seed)
     for side, (end, r) in ends.items():
-        targets = _targets(rng, hulls[side], 36 if side == "right" else 32, toward=end)
-        divide(tree, end, targets, r * 0.92, 2, airway.dilation)
+        _lobes(tree, rng, side, end, r, hulls[side], airway.dilation)
     return tree
 
 
+def trachea_at(airway: Airway, share: float) -> np.ndarray:
+    """Middle of the trachea, from just above the carina (``share`` 0) to the larynx (1), bowed to the right."""
+    lean_r, lean_b = np.radians(airway.lean_deg)
+    up = np.array([np.tan(lean_r) * 0.3, np.tan(lean_b), 1.0])
+    top = up / np.linalg.norm(up) * airway.trachea
+    bow = np.array([np.sin(lean_r) * 6.0, 2.0, 0.0]) * 4 * share * (1 - share)
+    first = np.array([0.0, 0.0, fork_height(airway)])
+    return first + share * (top - first) + bow
+
+
+def fork_height(airway: Airway) -> float:
+    """How far above the carina (where their lumens part) the main bronchi's axes meet, in mm.
+
+    There the near edges of both, cut level, meet: ``h tan a - r / cos a`` of one is the other's with a minus.
+    """
+    right, left = np.radians((airway.right_deg, airway.left_deg))
+    edges = 0.5 * (airway.right_diameter / np.cos(right) + airway.left_diameter / np.cos(left))
+    return float(edges / (np.tan(right) + np.tan(left)))
+
+
 def _main(tree: Capsules, airway: Airway, side: str) -> tuple[np.ndarray, float]:
-    """A main bronchus from inside the trachea's end; returns where it divides and its radius."""
+    """A main bronchus from where the axes meet; returns where it divides and its radius."""
     sign = 1.0 if side == "right" else -1.0
     angle = np.radians(airway.right_deg if side == "right" else airway.left_deg)
     length = airway.right_main if side == "right" else airway.left_main
     r = (airway.right_diameter if side == "right" else airway.left_diameter) / 2
-    radius = airway.diameter / 2
-    begin = np.array([sign * 0.32 * radius, 0.0, 0.62 * radius])
+    height = fork_height(airway)
+    begin = np.array([0.0, 0.0, height])
     along = np.array([sign * np.sin(angle), -0.22 if side == "left" else -0.12, -np.cos(angle)])
-    end = begin + along / np.linalg.norm(along) * (length + 0.8 * radius)
+    end = begin + along / np.linalg.norm(along) * (length + height / np.cos(angle))
     tree.add(begin, end, r, r * 0.96, 1)
     return end, r
 
 
-def _targets(
-    rng: np.random.Generator, hull: Hull, count: int, toward: np.ndarray, reach: float = 0.8
-) -> np.ndarray:  # fmt: skip
+def _lobes(tree: Capsules, rng: np.random.Generator, side: str, end: np.ndarray, radius: float, hull: Hull,
+           dilation: float) -> None:  # fmt: skip
+    """Lobar bronchi of a lung, their segments and what follows."""
+    sign = np.array([1.0 if side == "right" else -1.0, 1.0, 1.0])
+    scale = (hull[5] - hull[4]) / 230.0
+    tips = {"main": end}
+    for name, parent, direction, length, share, segments in LOBES[side]:
+        along = (np.array(direction) + rng.normal(0, 0.07, 3)) * sign
+        start, r = tips[parent], radius * share
+        tips[name] = start + along / np.linalg.norm(along) * length * scale * rng.uniform(0.85, 1.15)
+        tree.add(start, tips[name], r, r * 0.95, 2)
+        for place in segments:
+            targets = _around(rng, hull, place, side)
+            thin = r * 0.72 * max(len(segments), 2) ** -MURRAY
+            divide(tree, tips[name], targets, thin, SEGMENTAL, dilation, exponent=0.5)
+
+
+def _around(rng: np.random.Generator, hull: Hull, place: Place, side: str) -> np.ndarray:
+    """Ends of a segment's bronchi, ``(SEGMENT_TARGETS, 3)``, inside the lung's extent."""
+    low, high = np.array(hull[0::2]), np.array(hull[1::2])
+    unit = np.array(place) + rng.uniform(-0.14, 0.14, (SEGMENT_TARGETS, 3))
+    unit = np.clip(unit, 0.06, 0.94)
+    if side == "left":
+        unit[:, 0] = 1 - unit[:, 0]
+    return low + unit * (high - low)
+
+
+def _targets(rng: np.random.Generator, hull: Hull, count: int, toward: np.ndarray, reach: float) -> np.ndarray:
     """Points scattered in a lung, ``(count, 3)``; ``reach`` is how far out they go from its root."""
     low, high = np.array(hull[0::2]), np.array(hull[1::2])
     unit = rng.uniform(-1, 1, (count * 3, 3))
-    unit = unit[(np.abs(unit) ** 2.4).sum(axis=1) < 1.0][:count]
+    power = np.where(unit[:, 2:] > 0, 2.4, 5.0)  # tapered above, filling the recesses below
+    unit = unit[(np.abs(unit) ** power).sum(axis=1) < 1.0][:count]
+    low[2] -= 12.0
     points = (low + high) / 2 + unit * (high - low) / 2
     return toward + (points - toward) * reach
 
 
 def divide(
-    tree: Capsules, start: np.ndarray, targets: np.ndarray, radius: float, generation: int, dilation: float = 1.0
-) -> None:
-    """Grow a branch towards the middle of its targets, and its children towards halves of them."""
+    tree: Capsules, start: np.ndarray, targets: np.ndarray, radius: float, generation: int, dilation: float = 1.0,
+    exponent: float = MURRAY,
+) -> None:  # fmt: skip
+    """Grow a branch towards the middle of its targets, and its children towards halves of them.
+
+    Args:
+        tree: gets the branches.
+        start: where the branch begins.
+        targets: ``(n, 3)`` where its last children end.
+        radius: of the branch.
+        generation: of the branch.
+        dilation: factor of the calibre, reached five generations down (traction bronchiectasis).
+        exponent: a child's radius over its parent's is its share of the targets to this power.
+    """
     count = len(targets)
     if count == 0:
         return
-    middle = targets.mean(axis=0)
-    share = 1.0 if count == 1 else 0.42
-    end = start + (middle - start) * share
+    end = start + (targets.mean(axis=0) - start) * (1.0 if count == 1 else 0.36)
     factor = 1.0 + (dilation - 1.0) * min(generation / 5, 1.0)
-    thinner = 0.7 if count == 1 else 0.88
+    thinner = 0.7 if count == 1 else 0.97
     tree.add(start, end, radius * factor, radius * thinner * factor, generation)
     if count == 1:
         return
-    spread = targets - middle
-    axis = np.linalg.svd(spread, full_matrices=False)[2][0]
-    first = spread @ axis > 0
-    if first.all() or not first.any():
-        first = np.arange(count) < count // 2
-    for part in (targets[first], targets[~first]):
-        child = radius * thinner * (len(part) / count) ** (1 / 3)
-        divide(tree, end, part, child, generation + 1, dilation)
+    order = targets[:, np.ptp(targets, axis=0).argmax()].argsort()
+    for half in np.split(order, [count // 2]):
+        child = radius * thinner * (len(half) / count) ** exponent
+        divide(tree, end, targets[half], child, generation + 1, dilation, exponent)
 
 
-def grow_vessels(seed: int, hulls: Mapping[str, Hull], count: int = 110) -> Capsules:
-    """Arteries and veins of both lungs, from the hila outwards."""
+def grow_vessels(seed: int, hulls: Mapping[str, Hull], count: int = 480) -> Capsules:
+    """Arteries and veins of both lungs, from the hila outwards; ``count`` ends of each of the four trees."""
     tree = Capsules()
     rng = np.random.default_rng(seed)
     for side, sign in (("right", 1.0), ("left", -1.0)):
         x = sign * rng.uniform(30, 40)
-        for height, radius, back in ((rng.uniform(-28, -12), 8.0, -6.0), (rng.uniform(-48, -30), 7.0, 6.0)):
+        for height, radius, back in ((rng.uniform(-28, -12), 8.5, -6.0), (rng.uniform(-48, -30), 7.8, 6.0)):
             root = np.array([x, back, height])
             targets = _targets(rng, hulls[side], count, toward=root, reach=0.97)
-            divide(tree, root, targets, radius * rng.uniform(0.85, 1.15), 0)
+            order = targets[:, 2].argsort()
+            size = radius * rng.uniform(0.85, 1.15)
+            cut = int(rng.uniform(0.52, 0.62) * len(order))
+            for part in (targets[order[:cut]], targets[order[cut:]]):
+                divide(tree, root, part, size * (len(part) / len(order)) ** TAPERED, 1, exponent=TAPERED)
     return tree
 
 
 def paint_vessels(canvas: Canvas, vessels: Capsules, hu: float) -> None:
-    """Vessels within the lungs, and their trunks at the hila."""
-    device = canvas.hu.device
-    trunks = [i for i, g in enumerate(vessels.generation) if g <= 1]
-    others = [i for i, g in enumerate(vessels.generation) if g > 1]
-    canvas.capsules(*vessels.tensors(device, trunks), hu)
-    canvas.capsules(*vessels.tensors(device, others), hu, into=canvas.lung)
+    """Vessels within the lungs, and their trunks at the hila; the outermost millimetres stay free."""
+    generation = np.array(vessels.generation)
+    inner = (canvas.depth / 5.0).clamp_(0.0, 1.0).mul_(canvas.lung)
+    canvas.paint(occupancy(canvas, vessels.table(generation > 1)).mul_(inner), hu)
+    canvas.paint(occupancy(canvas, vessels.table(generation <= 1)), hu)
 
 
 def paint_airways(canvas: Canvas, tree: Capsules, airway: Airway) -> None:
     """Walls, then the lumen; the trachea's section is narrowed by ``sabre``."""
-    device = canvas.hu.device
-    start, end, r0, r1 = tree.tensors(device)
-    walls = torch.tensor([1.6 if g == 0 else max(1.4 - 0.12 * g, 0.5) for g in tree.generation], device=device)
-    central = [i for i, g in enumerate(tree.generation) if g == 0]
-    others = [i for i, g in enumerate(tree.generation) if g > 0]
-    for keep, squeeze in ((central, airway.sabre), (others, 1.0)):
-        outer = (r0[keep] + walls[keep], r1[keep] + walls[keep])
-        canvas.capsules(start[keep], end[keep], *outer, WALL_HU, squeeze=squeeze)
-    for keep, squeeze in ((others, 1.0), (central, airway.sabre)):
-        canvas.capsules(start[keep], end[keep], r0[keep], r1[keep], LUMEN_HU, record=canvas.lumen, squeeze=squeeze)
-    _distractors(canvas, tree, airway)
+    generation = np.array(tree.generation)
+    stretch = np.where(generation == 0, airway.sabre**0.5, 1.0)
+    cones = tree.table()
+    outer = cones.copy()
+    outer[:, 6:8] += np.where(generation == 0, 1.6, np.maximum(1.4 - 0.16 * generation, 0.5))[:, None]
+    canvas.paint(occupancy(canvas, outer, stretch), WALL_HU)
+    lumen = occupancy(canvas, cones, stretch)
+    canvas.paint(lumen, LUMEN_HU)
+    torch.maximum(canvas.lumen, lumen, out=canvas.lumen)
+    _distractors(canvas, airway)
 
 
-def _distractors(canvas: Canvas, tree: Capsules, airway: Airway) -> None:
+def _distractors(canvas: Canvas, airway: Airway) -> None:
     if airway.diverticulum:
         r = airway.diverticulum
-        middle = 0.72 * tree.start[tree.generation.index(0)] if 0 in tree.generation else np.zeros(3)
-        centre = middle + np.array([airway.diameter * 0.7 + r, -airway.diameter * 0.5, airway.trachea * 0.25])
+        beside = np.array([0.5 * airway.diameter + 1.1 * r, -0.35 * airway.diameter, 0.0])
+        centre = (trachea_at(airway, 0.72) + beside).tolist()
+        canvas.ellipsoid(centre, (r + 1, r + 1, 1.6 * r + 1), WALL_HU)
         canvas.ellipsoid(centre, (r, r, 1.6 * r), LUMEN_HU)
     if airway.secretions:
         r = airway.diameter / 2
-        centre = (0.0, -r * (1.1 - 0.6 * airway.secretions), airway.trachea * 0.3)
-        canvas.ellipsoid(centre, (r * 0.9, r * 0.7, 9.0), 15.0, into=canvas.lumen)
+        low = trachea_at(airway, 0.25) - np.array([0.0, r * (1.1 - 0.6 * airway.secretions), 0.0])
+        canvas.ellipsoid(low.tolist(), (r * 0.9, r * 0.7, 9.0), 15.0, into=canvas.lumen)
 
 
 def split_level(tree: Capsules, airway: Airway, step_mm: float = 0.25) -> float:
@@ -192,18 +246,19 @@ def split_level(tree: Capsules, airway: Airway, step_mm: float = 0.25) -> float:
 
     Measured on the analytic lumen: trachea and main bronchi, in planes ``step_mm`` apart with pixels of 0.25 mm.
     """
-    keep = [i for i, g in enumerate(tree.generation) if g <= 1]
-    start, end, r0, r1 = (t.tolist() for t in tree.tensors(torch.device("cpu"), keep))
-    stretch = [airway.sabre**0.5 if tree.generation[i] == 0 else 1.0 for i in keep]
-    x = torch.arange(-30.0, 30.01, 0.25)
-    y = torch.arange(-12.0, 12.01, 0.5)
-    for z in np.arange(10.0, -30.0, -step_mm):
-        axes = (x[None, None], y[None, :, None], torch.tensor([[[float(z)]]]))
-        depth = [capsule_depth(axes, *cone, s) for *cone, s in zip(start, end, r0, r1, stretch, strict=True)]
-        columns = torch.stack(depth).amax(dim=0)[0].amax(dim=0) > 0
-        runs = int((columns[1:] & ~columns[:-1]).sum() + columns[0])
-        if runs >= 2:
+    generation = np.array(tree.generation)
+    cones = torch.as_tensor(tree.table(generation <= 1), dtype=torch.float32)
+    stretch = torch.as_tensor(np.where(generation[generation <= 1] == 0, airway.sabre**0.5, 1.0), dtype=torch.float32)
+    x = torch.arange(-30.0, 30.01, 0.25)[None, None, None]
+    y = torch.arange(-12.0, 12.01, 0.5)[None, None, :, None]
+    for z in np.arange(12.0, -30.0, -step_mm):
+        depth = cone_depth((x, y, torch.full((1, 1, 1, 1), float(z))), cones, stretch)
+        if runs(depth.amax(dim=(0, 1, 2)) > 0) >= 2:
             return float(z)
     return 0.0
 
 
+def runs(line: Sequence[bool] | torch.Tensor) -> int:
+    """How many separate stretches of True a line has."""
+    values = torch.as_tensor(line)
+    return int((values[1:] & ~values[:-1]).sum() + values[0])

@@ -41,8 +41,12 @@ def slices_table(chosen: Sequence[Chosen], stack: AxialStack) -> Table:
 def with_uids(table: Table, uids: Sequence[str] | None) -> Table:
     """The table with the SOP instance UID of each row's slice."""
     place = table.columns.index("slice")
-    rows = tuple((*row, None if uids is None or row[place] is None else uids[int(row[place])]) for row in table.rows)
+    rows = tuple((*row, _uid(uids, row[place])) for row in table.rows)
     return Table((*table.columns, "sop_instance_uid"), rows)
+
+
+def _uid(uids: Sequence[str] | None, index: Cell) -> str | None:
+    return uids[index] if uids is not None and isinstance(index, int) else None
 
 
 def measurements(reading: Reading, stack: AxialStack, min_confidence: float, alerts: Sequence[str]) -> dict[str, Cell]:

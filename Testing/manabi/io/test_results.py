@@ -76,6 +76,9 @@ class Drawing:
             raise self.error
         return [path]
 
+    def export(self, inputs, result, folder, image_format) -> dict[str, list[Path]]:
+        return {}
+
 
 # --- the folder ------------------------------------------------------------------------------------------
 

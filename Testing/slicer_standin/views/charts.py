@@ -10,13 +10,49 @@ import numpy as np
 import slicer
 import vtk
 
+from slicer_standin.recorder import guarded, recorder
+
 from .offscreen import View, Widget, Window
 
 _TEXTUAL = (vtk.VTK_STRING, vtk.VTK_BIT)
 
 
 class PlotView(View):
-    """qMRMLPlotView."""
+    """qMRMLPlotView, of whose signals only the one that tells of selected points."""
+
+    SELECTED = "dataSelected(vtkStringArray*,vtkCollection*)"
+
+    def __init__(self, node: slicer.vtkMRMLPlotViewNode):
+        super().__init__(node)
+        self._slots: list = []
+
+    def connect(self, signature: str, slot) -> bool:
+        self._check(signature)
+        self._slots.append(slot)
+        return True
+
+    def disconnect(self, signature: str, slot) -> bool:
+        self._check(signature)
+        known = slot in self._slots
+        if known:
+            self._slots.remove(slot)
+        return known
+
+    def RemovePlotSelections(self) -> None:
+        """Nothing stays selected here."""
+
+    def click(self, series: slicer.vtkMRMLPlotSeriesNode, row: int) -> None:
+        """A user clicks a point of a series (stand-in): what Slicer's plot view emits then."""
+        names, points, selections = vtk.vtkStringArray(), vtk.vtkIdTypeArray(), vtk.vtkCollection()
+        names.InsertNextValue(series.GetID())
+        points.InsertNextValue(row)
+        selections.AddItem(points)
+        for slot in list(self._slots):
+            guarded(f"the slot of {self.SELECTED}", slot, names, selections)
+
+    def _check(self, signature: str) -> None:
+        if signature.replace(" ", "") != self.SELECTED:
+            raise recorder.fail(f"qMRMLPlotView has no signal {signature!r} that the stand-in knows")
 
     def mrmlPlotViewNode(self) -> slicer.vtkMRMLPlotViewNode:
         return self.node

@@ -1,0 +1,1 @@
+"""What is SliceMarker's own beside its panel: choices, views, levels to jump to, and corrections by hand."""

@@ -1,0 +1,88 @@
+"""Lungs as the largest parts of the air that the body encloses."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import ndimage
+
+AIR_HU = -320.0
+"""Lung and gas are less dense, soft tissue and fat denser: also where a voxel is half lung."""
+PART_SHARE = 0.3
+"""Parts of the body in one slice count from this share of the largest: a neck between raised arms."""
+LEAST_LUNG_ML = (150.0, 25.0)
+"""Of a lung that lies in the image as a whole, and of one that reaches the first or last slice (an abdomen's CT)."""
+SECOND_LUNG = 0.12
+"""The second largest part of air is a lung when it is at least so large, as a share of the largest."""
+GAS_HU = -970.0
+"""A part whose median is lower is gas in a bowel, not lung: emphysema keeps vessels and walls."""
+APEX_AREA_MM2 = 50.0
+LOWEST_AREA_MM2 = 20.0
+"""A slice counts as the lowest with more lung than this: the sulcus behind the diaphragm is a sliver (our choice)."""
+EDGE_AREA_MM2 = 300.0
+"""With more lung than this in the image's last slice, the lung goes on beyond it."""
+
+
+def air_in_body(array: np.ndarray) -> np.ndarray:
+    """Air that the body encloses, slice by slice; couch, arms' gaps and outside left out.
+
+    Args:
+        array: ``(n, rows, columns)`` Hounsfield units.
+    """
+    out = np.zeros(array.shape, bool)
+    for k, image in enumerate(array):
+        labels, count = ndimage.label(ndimage.binary_opening(image > AIR_HU))
+        if count == 0:
+            continue
+        sizes = np.bincount(labels.ravel())
+        sizes[0] = 0
+        body = ndimage.binary_fill_holes((sizes >= PART_SHARE * sizes.max())[labels])
+        out[k] = body & (image <= AIR_HU)
+    return out
+
+
+def find_lungs(array: np.ndarray, air: np.ndarray, trachea: np.ndarray, voxel_ml: float) -> np.ndarray | None:
+    """The two largest connected parts of the enclosed air without the trachea, or None where none is large enough.
+
+    Args:
+        array: ``(n, rows, columns)`` Hounsfield units.
+        air: what :func:`air_in_body` gave.
+        trachea: its lumen down to the carina, on the same grid.
+        voxel_ml: volume of a voxel.
+    """
+    labels, count = ndimage.label(air & ~ndimage.binary_dilation(trachea, iterations=1))
+    sizes = np.bincount(labels.ravel()) * voxel_ml
+    sizes[0] = 0.0
+    at_end = np.isin(np.arange(count + 1), labels[[0, -1]])
+    large = np.flatnonzero(sizes >= np.where(at_end, LEAST_LUNG_ML[1], LEAST_LUNG_ML[0]))
+    large = [int(n) for n in large[np.argsort(-sizes[large])][:4] if np.median(array[labels == n]) > GAS_HU]
+    if not large:
+        return None
+    second = [int(n) for n in np.argsort(-sizes)[:4] if n not in (0, large[0]) and np.median(array[labels == n]) > GAS_HU]
+    kept = [large[0], *[n for n in second if sizes[n] >= SECOND_LUNG * sizes[large[0]]][:1]]
+    return np.isin(labels, kept)
+
+
+def ends(area_mm2: np.ndarray) -> tuple[int | None, int | None, tuple[str, ...]]:
+    """Uppermost and lowest slice with lung, each None with a note where the lung goes on beyond the image.
+
+    Args:
+        area_mm2: ``(n,)`` lung in each slice, from the feet to the head.
+    """
+    top = _last(area_mm2 > APEX_AREA_MM2)
+    bottom = _last(area_mm2[::-1] > LOWEST_AREA_MM2)
+    if top is None or bottom is None:
+        return None, None, ("no lungs were found",)
+    lowest: int | None = len(area_mm2) - 1 - bottom
+    notes = []
+    if area_mm2[-1] > EDGE_AREA_MM2:
+        top = None
+        notes.append("lung reaches the image's upper end")
+    if area_mm2[0] > EDGE_AREA_MM2:
+        lowest = None
+        notes.append("lung reaches the image's lower end")
+    return top, lowest, tuple(notes)
+
+
+def _last(flags: np.ndarray) -> int | None:
+    found = np.flatnonzero(flags)
+    return int(found[-1]) if len(found) else None

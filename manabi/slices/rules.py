@@ -1,0 +1,80 @@
+"""The markers without a network: air within the body, lungs as its largest parts, the trachea followed to its division.
+
+The baseline that a network must beat, and an independent check of its answers. Thresholds are our choices after the
+density of air (-1000 HU), lung (-860) and soft tissue (above -100); following the trachea by its area from the top is
+common to airway segmentations.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from manabi.slices.airway import follow_trachea
+from manabi.slices.lungs import air_in_body, ends, find_lungs
+from manabi.slices.reading import DIAPHRAGM_OFFSET_MM, MARKERS
+from manabi.slices.stack import AxialStack
+
+WORK_MM = 3.0
+"""Pixels on which lungs are found: finer ones are thinned out to about this."""
+
+
+@dataclass(frozen=True)
+class RuleReading:
+    """What the rules found.
+
+    Attributes:
+        z_mm: position by marker, None where it was not found.
+        index: slice of the stack by marker, None likewise.
+        notes: why not, in words.
+        lungs: on the stack's grid, or None where no lungs were found.
+        airway: the trachea's lumen down to the carina on the stack's grid, or None.
+    """
+
+    z_mm: dict[str, float | None]
+    index: dict[str, int | None]
+    notes: tuple[str, ...]
+    lungs: np.ndarray | None
+    airway: np.ndarray | None
+
+
+def find_by_rules(stack: AxialStack, diaphragm_offset_mm: float = DIAPHRAGM_OFFSET_MM) -> RuleReading:
+    """The markers of a stack; what cannot be found is None with a note, nothing is raised for a strange image.
+
+    Args:
+        stack: in Hounsfield units.
+        diaphragm_offset_mm: how far above the lowest slice with lung the diaphragm's marker is.
+    """
+    stride_i, stride_j = (max(int(WORK_MM / step), 1) for step in stack.pixel_mm)
+    coarse = np.asarray(stack.volume.array[:, ::stride_j, ::stride_i])
+    pixel_mm2 = stack.pixel_mm[0] * stride_i * stack.pixel_mm[1] * stride_j
+    air = air_in_body(coarse)
+    airway = follow_trachea(stack, air, (stride_j, stride_i))
+    lungs = find_lungs(coarse, air, airway.coarse, stack.spacing_mm * pixel_mm2 / 1000.0)
+    area = np.zeros(stack.n) if lungs is None else lungs.sum(axis=(1, 2)) * pixel_mm2
+    apex, lowest, notes = ends(area)
+    diaphragm = None if lowest is None else _above(stack, lowest, diaphragm_offset_mm)
+    index = dict(zip(MARKERS, (apex, airway.carina, diaphragm), strict=True))
+    z_mm = {marker: None if k is None else float(stack.z_mm[k]) for marker, k in index.items()}
+    whole = None if lungs is None else _grown(lungs, (stride_j, stride_i), stack.volume.array.shape)
+    return RuleReading(z_mm, index, (*_units(coarse), *airway.notes, *notes), whole, airway.mask)
+
+
+def _units(array: np.ndarray) -> tuple[str, ...]:
+    """A note where the values cannot be Hounsfield units."""
+    if array.size and float(array.min()) >= 0.0:
+        return ("no value is below zero: these are not Hounsfield units (1024 may have to be subtracted)",)
+    return ()
+
+
+def _above(stack: AxialStack, lowest: int, offset_mm: float) -> int | None:
+    """The slice so far above the lowest one with lung, or None beyond the image's end."""
+    z = float(stack.z_mm[lowest]) + offset_mm
+    return stack.nearest(z) if stack.contains(z) else None
+
+
+def _grown(mask: np.ndarray, strides: tuple[int, int], shape: tuple[int, ...]) -> np.ndarray:
+    """A mask of every n-th row and column on the whole grid."""
+    whole = mask.repeat(strides[0], axis=1).repeat(strides[1], axis=2)
+    return np.asarray(whole[:, : shape[1], : shape[2]])
