@@ -215,15 +215,16 @@ class Bundle:
         """The network with its weights, on the CPU, in evaluation mode.
 
         Raises:
-            CorruptModelError: when the network is not one of ``manabi.networks.NETWORKS``, its arguments are wrong,
-                or the weights do not fit it.
+            CorruptModelError: when the network is not one of ``manabi.networks`` (``NETWORKS``, ``ENCODERS``), its
+                arguments are wrong, or the weights do not fit it.
         """
         from manabi import networks
 
         name, arguments = self.network["name"], self.network["arguments"]
-        if name not in networks.NETWORKS:
+        known = networks.NETWORKS | networks.ENCODERS
+        if name not in known:
             raise CorruptModelError(
-                f"Bundle {self.name} asks for the network {name!r}; known: {', '.join(networks.NETWORKS)}. "
+                f"Bundle {self.name} asks for the network {name!r}; known: {', '.join(known)}. "
                 "It may need a newer Manabi."
             )
         state = self.load_state()

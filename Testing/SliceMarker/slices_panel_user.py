@@ -92,6 +92,14 @@ class SlicesUser:
         assert self.run_ui.errorFrame.isHidden(), self.run_ui.errorLabel.text
         return self.outputs()
 
+    def run_here(self) -> dict[str, Any]:
+        """The same result without the worker, as from the Python console; shown as after Apply."""
+        p = self.widget._parameterNode
+        outputs = self.widget.logic.runHere(self.widget.request(p))
+        self.widget.refreshOutputs()
+        self.widget.showResult(outputs, p.inputVolume)
+        return self.outputs()
+
     def outputs(self) -> dict[str, Any]:
         """The outputs of the chosen CT by key."""
         return self.widget.logic.outputsOf(self.ui.inputSelector.currentNode())

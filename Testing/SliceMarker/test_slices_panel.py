@@ -20,7 +20,7 @@ def user(user_of):
     """A user with a result."""
     user = user_of()
     user.choose(add_ct())
-    user.apply()
+    user.run_here()
     return user
 
 
@@ -44,7 +44,7 @@ def test_buttons_say_where_and_how_sure_and_one_for_what_is_not_there_says_why(u
     assert not user.ui.apexButton.enabled
     assert "Apply" in user.ui.apexButton.toolTip
     user.choose(add_ct())
-    user.apply()
+    user.run_here()
     assert user.ui.carinaButton.text == "Carina   I 5.0 mm   42 %"
     assert user.ui.diaphragmButton.text == "Diaphragm   I 70.0 mm   88 %"
     assert user.ui.carinaButton.enabled
@@ -63,7 +63,7 @@ def test_the_choice_of_slices_is_what_comes(user_of, choice, count):
     user.ui.spacingSpinBox.value = 20.0
     assert user.ui.countSpinBox.isHidden() == (choice != 3)
     assert user.ui.spacingSpinBox.isHidden() == (choice != 4)
-    user.apply()
+    user.run_here()
     assert len(user.kept()) == user.ui.slicesList.count == count
     assert f"({count})" in user.ui.slicesLabel.text
 
@@ -72,10 +72,10 @@ def test_confidence_below_the_chosen_one_is_flagged(user_of):
     user = user_of()
     user.choose(add_ct())
     user.ui.confidenceSpinBox.value = 30
-    user.apply()
+    user.run_here()
     assert "Check the" not in user.boxes()
     user.ui.confidenceSpinBox.value = 50
-    user.apply()
+    user.run_here()
     assert "Check the carina: the confidence is only 42%" in user.boxes()
 
 
@@ -193,7 +193,7 @@ def test_the_correction_is_noted_in_the_provenance(user):
 def test_on_a_volume_that_runs_to_the_feet_the_slices_are_the_volume_s_own(user_of):
     user = user_of()
     user.choose(add_ct(matrix=feet_first()))
-    user.apply()
+    user.run_here()
     user.ui.editCheckBox.checked = True
     turned = [SHAPE[0] - 1 - k for k in (APEX, CARINA, DIAPHRAGM)]
     assert user.kept() == turned
@@ -205,7 +205,7 @@ def test_on_a_volume_that_runs_to_the_feet_the_slices_are_the_volume_s_own(user_
 def test_a_new_run_replaces_corrections(user):
     user.ui.editCheckBox.checked = True
     user.drag(1, world(user.points(), 1) + [0, 0, 20.0])
-    user.apply()
+    user.run_here()
     assert (user.row(1)["slice"], user.row(1)["status"]) == (CARINA, "in the image")
     assert not user.points().GetLocked()
     user.ui.editCheckBox.checked = False

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from manabi.phantoms.thorax_canvas import Box, Canvas, edge
-from manabi.phantoms.thorax_shape import Frame, Nodes, Shapes, joined
+from manabi.phantoms.thorax_nodes import Nodes, joined
+from manabi.phantoms.thorax_shape import Frame, Shapes
 
 LIVER, SPLEEN, KIDNEY, WATER, GAS = 60.0, 50.0, 35.0, 20.0, -930.0
 

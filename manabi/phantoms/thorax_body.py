@@ -12,10 +12,30 @@ from torch import Tensor
 from manabi.phantoms.thorax_abdomen import paint_abdomen
 from manabi.phantoms.thorax_bones import paint_ribs, paint_shoulders, paint_spine, shoulder
 from manabi.phantoms.thorax_canvas import Canvas, edge
-from manabi.phantoms.thorax_parameters import Chest
-from manabi.phantoms.thorax_shape import Frame, Nodes, Shapes, ellipse, joined, table
+from manabi.phantoms.thorax_nodes import Nodes, ellipse, joined, table
+from manabi.phantoms.thorax_parameters import Airway, Chest, Disease
+from manabi.phantoms.thorax_shape import Frame, Shapes, shape_chest
 
 FAT, MUSCLE = -100.0, 55.0
+
+
+def place_lungs(
+    canvas: Canvas, chest: Chest, disease: Disease, airway: Airway | None = None, rng: np.random.Generator | None = None
+) -> Shapes:  # fmt: skip
+    """Work out the chest's large shapes and fill ``canvas.depth`` and ``canvas.lung``.
+
+    Args:
+        canvas: to fill.
+        chest: its measures.
+        disease: raises the domes.
+        airway: whose lean the spine follows; the average one's without.
+        rng: draws how the chest is uneven.
+    """
+    nodes = Nodes(canvas, rng or np.random.default_rng(0), chest.uneven)
+    shapes = shape_chest(nodes, Frame(chest, airway or Airway(), disease))
+    canvas.depth = nodes.fine(shapes.lung)
+    canvas.lung = edge(canvas.depth, canvas.voxel)
+    return shapes
 
 
 def paint_body(canvas: Canvas, frame: Frame, shapes: Shapes, rng: np.random.Generator) -> None:

@@ -13,12 +13,12 @@ from manabi.context import Context
 from manabi.device import choose_device
 from manabi.errors import InvalidInputError
 from manabi.phantoms.base import Case
-from manabi.phantoms.thorax_body import paint_body, paint_couch
-from manabi.phantoms.thorax_canvas import Canvas, edge
+from manabi.phantoms.thorax_body import paint_body, paint_couch, place_lungs
+from manabi.phantoms.thorax_canvas import Canvas
 from manabi.phantoms.thorax_disease import GRAVITY_HU, LUNG_HU, apply_disease, field
 from manabi.phantoms.thorax_noise import scanned
 from manabi.phantoms.thorax_parameters import Scan, ThoraxParameters
-from manabi.phantoms.thorax_shape import Frame, Nodes, shape_chest
+from manabi.phantoms.thorax_shape import Frame
 from manabi.phantoms.thorax_tree import grow_airways, grow_vessels, paint_airways, paint_vessels, split_level
 from manabi.result import LEFT, RIGHT, Cell, Code, Labelmap, Segment
 from manabi.volume import Volume
@@ -50,10 +50,8 @@ def paint(parameters: ThoraxParameters, device: torch.device) -> tuple[Canvas, d
     rng = np.random.default_rng(parameters.texture_seed)
     frame = Frame(chest, parameters.airway, disease)
     canvas = Canvas.empty(*_axes(parameters, frame, device))
-    lungs = shape_chest(Nodes(canvas, rng, chest.uneven), frame)
+    lungs = place_lungs(canvas, chest, disease, parameters.airway, rng)
     paint_body(canvas, frame, lungs, rng)
-    canvas.depth = lungs.nodes.fine(lungs.lung)
-    canvas.lung = edge(canvas.depth, canvas.voxel)
     _paint_lungs(canvas, rng)
     airways = grow_airways(parameters.airway, lungs.hulls)
     paint_vessels(canvas, grow_vessels(parameters.texture_seed, lungs.hulls), chest.contrast_hu)

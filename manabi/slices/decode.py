@@ -91,6 +91,7 @@ def decode(scores: np.ndarray, z_mm: np.ndarray, decoder: Decoder) -> Decoded:
     """
     if not np.isfinite(scores[[0, -1]]).all():
         raise InvalidInputError("The first and the last slice must be evaluated before levels can be decoded.")
+    scores = np.asarray(scores, np.float64)  # in single precision the fit's small steps would vanish
     candidates = np.flatnonzero(np.isfinite(scores[:, 0]))
     z = np.asarray(z_mm, float)
     single = _single(scores[candidates], z[candidates], z, decoder)

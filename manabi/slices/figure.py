@@ -150,7 +150,8 @@ def _draw_chart(page: Page, scene: Scene, left: float, top: float, height: float
         series = plot.series.get(NAMES[marker], ([], [])) if plot else ([], [])
         z, p = (np.asarray(values, float) for values in series)
         axes.fill_betweenx(z, 0, p, color=color, alpha=0.25, linewidth=0)
-        axes.plot(np.where(p > LEAST, p, np.nan), z, ".-", color=color, linewidth=1.6, markersize=4)
+        near = np.convolve(p > LEAST, [1, 1, 1], "same") > 0 if len(p) else p > LEAST
+        axes.plot(np.where(near, p, np.nan), z, ".-", color=color, linewidth=1.6, markersize=4)
     axes.set(xlim=(0, 1.04), ylim=scene.limits_mm)
     axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
     axes.set_yticks(_ticks(*scene.limits_mm))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
+from manabi.slices.reading import APEX_AREA_MM2
+
 AIR_HU = -320.0
 """Lung and gas are less dense, soft tissue and fat denser: also where a voxel is half lung."""
 PART_SHARE = 0.3
@@ -15,7 +17,9 @@ SECOND_LUNG = 0.12
 """The second largest part of air is a lung when it is at least so large, as a share of the largest."""
 GAS_HU = -970.0
 """A part whose median is lower is gas in a bowel, not lung: emphysema keeps vessels and walls."""
-APEX_AREA_MM2 = 50.0
+FIBROSIS_HU = -750.0
+"""Smaller parts beside the lungs whose median is higher belong to them: fibrosis and consolidation cut pieces off."""
+FIBROSIS_STEPS = 3
 LOWEST_AREA_MM2 = 20.0
 """A slice counts as the lowest with more lung than this: the sulcus behind the diaphragm is a sliver (our choice)."""
 EDGE_AREA_MM2 = 300.0
@@ -57,9 +61,21 @@ def find_lungs(array: np.ndarray, air: np.ndarray, trachea: np.ndarray, voxel_ml
     large = [int(n) for n in large[np.argsort(-sizes[large])][:4] if np.median(array[labels == n]) > GAS_HU]
     if not large:
         return None
-    second = [int(n) for n in np.argsort(-sizes)[:4] if n not in (0, large[0]) and np.median(array[labels == n]) > GAS_HU]
-    kept = [large[0], *[n for n in second if sizes[n] >= SECOND_LUNG * sizes[large[0]]][:1]]
-    return np.isin(labels, kept)
+    order = [int(n) for n in np.argsort(-sizes)[:4] if n not in (0, large[0])]
+    second = [n for n in order if sizes[n] >= SECOND_LUNG * sizes[large[0]] and np.median(array[labels == n]) > GAS_HU]
+    return _with_pieces(array, labels, np.isin(labels, [large[0], *second[:1]]))
+
+
+def _with_pieces(array: np.ndarray, labels: np.ndarray, lungs: np.ndarray) -> np.ndarray:
+    """The lungs and the parts of air next to them that are too dense for gas in a bowel."""
+    medians = np.append(-np.inf, ndimage.median(array, labels, np.arange(1, labels.max() + 1)))
+    for _ in range(FIBROSIS_STEPS):
+        near = np.unique(labels[ndimage.binary_dilation(lungs, iterations=2) & ~lungs])
+        pieces = [int(n) for n in near if n and medians[n] > FIBROSIS_HU]
+        if not pieces:
+            break
+        lungs = lungs | np.isin(labels, pieces)
+    return lungs
 
 
 def ends(area_mm2: np.ndarray) -> tuple[int | None, int | None, tuple[str, ...]]:

@@ -101,6 +101,7 @@ class SliceMarker(Method[SliceParameters]):
         chosen = representative.choose(reading.levels_mm, stack.z_mm, plan)
         rules_mm = {} if rules is None or parameters.finder == "rules" else rules.z_mm
         has_lungs = None if rules is None else rules.lungs is not None and bool(rules.lungs.any())
+        notes = representative.choice_notes(reading.levels_mm, stack.z_mm, plan, chosen)
         alerts = report.alerts(reading, parameters.min_confidence, rules_mm, has_lungs)
         result = Result(
             volumes={"representative": representative.representative_volume(volume, stack, chosen)},
@@ -111,7 +112,7 @@ class SliceMarker(Method[SliceParameters]):
             },
             plots={"probability": report.probability_plot(reading)},
             measurements=report.measurements(reading, stack, parameters.min_confidence, alerts),
-            warnings=alerts,
+            warnings=[*alerts, *notes],
         )
         if parameters.uids:
             uids = instance_uids(volume, stack)
@@ -178,15 +179,33 @@ class SliceMarker(Method[SliceParameters]):
 
         return draw_markers(inputs["ct"], result, folder)
 
+    def export(
+        self, inputs: Mapping[str, Volume], result: Result, folder: Path, image_format: str
+    ) -> Mapping[str, list[Path]]:
+        """Pictures and arrays of the representative slices; as DICOM also their series and a key object selection."""
+        from manabi.slices.export import export_slices
+
+        if not result.tables["representative"].rows:
+            return {}
+        dicom = image_format == "dicom"
+        return export_slices(inputs["ct"], result, folder, dicom=dicom, key_object=None if dicom else False)
+
 
 def reading_of_rules(rules: RuleReading, stack: AxialStack) -> Reading:
-    """The baseline's answer in the form of the network's; its confidence is not known and given as 0.5."""
+    """The baseline's answer in the form of the network's; its confidence is not known and given as 0.5.
+
+    What the rules did not find is said to lie beyond the image on the marker's own side (the carina's: where the lungs
+    are not); the rules cannot tell "not found" from "not in the image".
+    """
     from manabi.slices.reading import MARKERS, Absent, Found, Reading
 
+    sides: dict[str, Absent] = {"apex": "above", "carina": "above", "diaphragm": "below"}
+    if rules.index.get("apex") is not None and rules.index.get("diaphragm") is None:
+        sides["carina"] = "below"
     found = []
     for marker in MARKERS:
         index = rules.index.get(marker)
-        absent: Absent = "" if index is not None else "above" if marker == "apex" else "below"
+        absent: Absent = "" if index is not None else sides[marker]
         probability = np.zeros(stack.n)
         if index is not None:
             probability[index] = 1.0

@@ -13,6 +13,8 @@ from manabi.slices.stack import AxialStack
 
 MARKER_COLUMNS = ("marker", "status", "slice", "position_mm", "confidence", "rules_position_mm")
 SLICE_COLUMNS = ("number", "slice", "position_mm", "fraction", "marker")
+PLACES = {"apex": "the lung apex", "carina": "the carina", "diaphragm": "the level above the diaphragm"}
+_ENDS = {"above": "ends below it", "below": "ends above it"}
 DISAGREE_MM = 12.0
 """Network and rules further apart than this are flagged (our choice: three slices of 4 mm)."""
 
@@ -93,7 +95,7 @@ def alerts(
     texts += [_disagreement(one, other) for one in reading.found if _differs(one, other := rules_mm.get(one.marker))]
     texts += [f"Check the markers: {flag}." for flag in reading.flags]
     texts += [
-        f"Not in the image: {NAMES[one.marker].lower()}, which lies {one.absent} it."
+        f"Not in the image: {PLACES[one.marker]}. The scan {_ENDS[one.absent]}."
         for one in reading.found
         if one.absent
     ]

@@ -10,13 +10,14 @@ import pytest
 import torch
 
 from manabi.errors import InvalidInputError
-from manabi.phantoms.thorax_body import place_lungs
-from manabi.phantoms.thorax_canvas import Canvas
+from manabi.phantoms.thorax_canvas import Canvas, edge
 from manabi.phantoms.thorax_disease import KINDS, SHARES, apply_disease, sample_disease
 from manabi.phantoms.thorax_masses import paint_mass
+from manabi.phantoms.thorax_nodes import Nodes
 from manabi.phantoms.thorax_noise import blurred, noise_strength, scanned
-from manabi.phantoms.thorax_parameters import Chest, Disease
+from manabi.phantoms.thorax_parameters import Airway, Chest, Disease
 from manabi.phantoms.thorax_patterns import cells, cropped, field, lung_box
+from manabi.phantoms.thorax_shape import Frame, shape_chest
 
 LUNG = -860.0
 PLAIN = Disease()
@@ -40,7 +41,9 @@ def chest(step: float = 4.0, count: tuple[int, int, int] = (72, 56, 72)) -> tupl
     x, y, z = ((torch.arange(n * 4 / step) + 0.5) * step + low for n, low in
                zip(count, (-144.0, -104.0, -196.0), strict=True))  # fmt: skip
     canvas = Canvas.empty(x, y, z)
-    lungs = place_lungs(canvas, Chest(), PLAIN)
+    lungs = shape_chest(Nodes(canvas, np.random.default_rng(0), 0.0), Frame(Chest(), Airway(), PLAIN))
+    canvas.depth = lungs.nodes.fine(lungs.lung)
+    canvas.lung = edge(canvas.depth, canvas.voxel)
     canvas.hu[:] = 40.0
     canvas.paint(canvas.lung, LUNG)
     return canvas, lungs.lowest
