@@ -34,7 +34,8 @@ class PlotLink:
         """Draw the line into another chart, or into none; what was there before is let go."""
         line = slicer.mrmlScene.GetSingletonNode(SERIES, "vtkMRMLPlotSeriesNode")
         former = self._chart if self._chart is not chart else None
-        if former is not None and former.GetScene() is not None and line is not None:
+        there = former is not None and former.GetScene() is not None and line is not None
+        if there and former.HasPlotSeriesNodeID(line.GetID()):
             former.RemovePlotSeriesNodeID(line.GetID())
         self._chart = chart
 
@@ -47,8 +48,9 @@ class PlotLink:
         table.GetTable().GetColumn(0).SetTuple1(1, position_mm)
         table.GetTable().GetColumn(0).Modified()
         table.GetTable().Modified()
-        if not self._chart.HasPlotSeriesNodeID(_series(table).GetID()):
-            self._chart.AddAndObservePlotSeriesNodeID(_series(table).GetID())
+        series = _series(table)
+        if not self._chart.HasPlotSeriesNodeID(series.GetID()):
+            self._chart.AddAndObservePlotSeriesNodeID(series.GetID())
         self._chart.Modified()  # Slicer's plot view follows the chart, not the tables behind it
 
     def listen(self, view: Any) -> None:
@@ -78,41 +80,40 @@ class PlotLink:
             return
 
 
-def line_position() -> float | None:
-    """Where the line is drawn (mm), or None where there is none."""
-    table = slicer.mrmlScene.GetSingletonNode(TABLE, "vtkMRMLTableNode")
-    return None if table is None else float(table.GetTable().GetColumn(0).GetTuple1(0))
-
-
 def _table() -> vtkMRMLTableNode:
-    found = slicer.mrmlScene.GetSingletonNode(TABLE, "vtkMRMLTableNode")
-    if found is not None:
-        return found
-    node = slicer.vtkMRMLTableNode()
-    for name, values in (("position", (0.0, 0.0)), ("height", (0.0, 1.0))):
-        column = vtk.vtkDoubleArray()
-        column.SetName(name)
-        for value in values:
-            column.InsertNextValue(value)
-        node.AddColumn(column)
-    return _added(node, TABLE, _("Shown slice points"))
+    """The two points of the line; a scene that was closed keeps the node, but empties it."""
+    node = slicer.mrmlScene.GetSingletonNode(TABLE, "vtkMRMLTableNode")
+    if node is None:
+        node = _added(slicer.vtkMRMLTableNode(), TABLE, _("Shown slice points"))
+    if node.GetNumberOfColumns() != 2:
+        node.RemoveAllColumns()
+        for name, values in (("position", (0.0, 0.0)), ("height", (0.0, 1.0))):
+            column = vtk.vtkDoubleArray()
+            column.SetName(name)
+            for value in values:
+                column.InsertNextValue(value)
+            node.AddColumn(column)
+    return node
 
 
 def _series(table: vtkMRMLTableNode) -> vtkMRMLPlotSeriesNode:
-    found = slicer.mrmlScene.GetSingletonNode(SERIES, "vtkMRMLPlotSeriesNode")
-    if found is not None:
-        return found
+    """The line; likewise."""
     kind = slicer.vtkMRMLPlotSeriesNode
-    series = kind()
-    series.SetPlotType(kind.PlotTypeScatter)
-    series.SetXColumnName("position")
-    series.SetYColumnName("height")
-    series.SetMarkerStyle(kind.MarkerStyleNone)
-    series.SetLineStyle(kind.LineStyleDash)
-    series.SetLineWidth(2)
-    series.SetColor(*GREY)
-    series = _added(series, SERIES, _("Shown slice"))
-    series.SetAndObserveTableNodeID(table.GetID())
+    series = slicer.mrmlScene.GetSingletonNode(SERIES, "vtkMRMLPlotSeriesNode")
+    if series is None:
+        series = _added(kind(), SERIES, _("Shown slice"))
+    if series.GetYColumnName() != "height" or series.GetTableNode() is not table:
+        series.SetName(_("Shown slice"))
+        series.SetPlotType(kind.PlotTypeScatter)
+        series.SetXColumnName("position")
+        series.SetYColumnName("height")
+        series.SetMarkerStyle(kind.MarkerStyleNone)
+        series.SetLineStyle(kind.LineStyleDash)
+        series.SetLineWidth(2)
+        series.SetColor(*GREY)
+        series.SetAndObserveTableNodeID(table.GetID())
+        series.SetSaveWithScene(False)
+        series.SetHideFromEditors(True)
     return series
 
 

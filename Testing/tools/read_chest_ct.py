@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Draw the slices on which the markers of the real chest CTs were read by eye: ``python Testing/tools/read_chest_ct.py``.
+"""Draw the slices on which the real chest CTs were read by eye: ``python Testing/tools/read_chest_ct.py FOLDER``.
 
 Each picture shows consecutive slices around one level, lung window above and mediastinal window below, as a reader
 sees them (the patient's right on the left). What was seen is in ``Testing/manabi/slices/readings.json`` and in

@@ -42,17 +42,12 @@ class ThoraxPhantom(Phantom[ThoraxParameters]):
         return sample(rng, choices)
 
     def render_batch(self, parameters: Sequence[ThoraxParameters], context: Context | None = None) -> list[Case]:
-        """Render chests, one after the other, on the context's device.
+        """Render chests on the context's device; on a processor side by side, one thread each.
 
         Each case holds the volume ``ct`` (HU, 16 bit), the label map ``anatomy`` and the truth: positions of the
         markers in mm (RAS coordinate S), also outside the image; their slices (None there), as a reader marked them
         (``read_*_slice``), and the pathology.
         """
-        from manabi.phantoms.thorax_render import render
+        from manabi.phantoms.thorax_render import render_all
 
-        context = context or Context()
-        out = []
-        for number, one in enumerate(parameters):
-            context.progress(number / len(parameters), "Simulating a chest")
-            out.append(render(one, context))
-        return out
+        return render_all(parameters, context or Context())

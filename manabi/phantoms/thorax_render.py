@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -23,6 +25,8 @@ from manabi.phantoms.thorax_tree import grow_airways, grow_vessels, paint_airway
 from manabi.result import LEFT, RIGHT, Cell, Code, Labelmap, Segment
 from manabi.volume import Volume
 
+SIDE_BY_SIDE = 4
+"""Chests rendered at once; each takes some 0.5 GB at 192 × 192 pixels."""
 APEX_AREA_MM2 = 50.0
 DIAPHRAGM_OFFSET_MM = 24.0
 SEGMENTS = (
@@ -32,9 +36,26 @@ SEGMENTS = (
 )
 
 
-def render(parameters: ThoraxParameters, context: Context) -> Case:
-    """Render one chest; raises InvalidInputError where the image would hold fewer than two slices."""
+def render_all(parameters: Sequence[ThoraxParameters], context: Context) -> list[Case]:
+    """Render chests; on a processor side by side on one thread each, several times faster than one on all threads."""
     device = torch.device(choose_device(context.device).device)
+    threads = torch.get_num_threads()
+    workers = min(threads, len(parameters), SIDE_BY_SIDE) if device.type == "cpu" else 1
+    torch.set_num_threads(1)
+    out: list[Case] = []
+    try:
+        with ThreadPoolExecutor(max(workers, 1)) as pool:
+            for case in pool.map(lambda one: render(one, device, context), parameters):
+                out.append(case)
+                context.progress(len(out) / len(parameters), "Simulating chests")
+    finally:
+        torch.set_num_threads(threads)
+    return out
+
+
+def render(parameters: ThoraxParameters, device: torch.device, context: Context) -> Case:
+    """Render one chest; raises InvalidInputError where the image would hold fewer than two slices."""
+    context.check_cancelled()
     with torch.no_grad():
         canvas, levels = paint(parameters, device)
         context.check_cancelled()

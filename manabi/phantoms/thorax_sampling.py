@@ -13,6 +13,9 @@ from manabi.phantoms.thorax_disease import KINDS, sample_disease
 from manabi.phantoms.thorax_parameters import Airway, Chest, Disease, Scan, ThoraxParameters
 from manabi.phantoms.thorax_tree import sample_airway
 
+FIBROTIC = ("uip", "nsip")
+TRACTION = 0.6
+"""Peripheral bronchi of the worst fibrosis are wider by this share (traction bronchiectasis, x 1.5 in the survey)."""
 JITTER_SHARE = 0.1
 """Share of a reader's marks that are one slice off."""
 ARMS, COUCHES = ("up", "down", "one"), ("curved", "flat", "none")
@@ -28,9 +31,11 @@ def sample(rng: np.random.Generator, choices: Mapping[str, Any]) -> ThoraxParame
     if kind is not None and kind not in KINDS:
         raise InvalidInputError(f"pathology must be one of {', '.join(KINDS)}; got {kind!r}.")
     female = bool(given.get("female", rng.random() < 0.45))
+    chest, airway, disease = _chest(rng, female), sample_airway(rng, female), sample_disease(rng, kind)
+    if disease.kind in FIBROTIC:
+        airway = replace(airway, dilation=1.0 + TRACTION * disease.severity)
     drawn = ThoraxParameters(
-        chest=_chest(rng, female), airway=sample_airway(rng, female),
-        disease=sample_disease(rng, kind), scan=_scan(rng), texture_seed=int(rng.integers(2**31)),
+        chest=chest, airway=airway, disease=disease, scan=_scan(rng), texture_seed=int(rng.integers(2**31)),
         reader_slices=_reader(rng) if jitter else (0, 0, 0),
     )  # fmt: skip
     return _with(drawn, given)

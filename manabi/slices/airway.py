@@ -203,8 +203,9 @@ def _apart(field: Field, pair: tuple[np.ndarray, np.ndarray]) -> float:
 
 
 def _finished(
-    field: Field, top: int, track: list[np.ndarray], carina: int | None, shape: tuple[int, ...], strides: tuple[int, int]
-) -> Followed:
+    field: Field, top: int, track: list[np.ndarray], carina: int | None, shape: tuple[int, ...],
+    strides: tuple[int, int],
+) -> Followed:  # fmt: skip
     """The track as masks on the stack's grid and on the coarse one."""
     mask = np.zeros(field.stack.volume.shape, bool)
     for number, part in enumerate(track):

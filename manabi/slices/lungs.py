@@ -11,6 +11,8 @@ AIR_HU = -320.0
 """Lung and gas are less dense, soft tissue and fat denser: also where a voxel is half lung."""
 PART_SHARE = 0.3
 """Parts of the body in one slice count from this share of the largest: a neck between raised arms."""
+WALL_GAP = 2
+"""Gaps in a thin chest wall that are closed, in pixels to either side."""
 LEAST_LUNG_ML = (150.0, 25.0)
 """Of a lung that lies in the image as a whole, and of one that reaches the first or last slice (an abdomen's CT)."""
 SECOND_LUNG = 0.12
@@ -19,7 +21,9 @@ GAS_HU = -970.0
 """A part whose median is lower is gas in a bowel, not lung: emphysema keeps vessels and walls."""
 FIBROSIS_HU = -750.0
 """Smaller parts beside the lungs whose median is higher belong to them: fibrosis and consolidation cut pieces off."""
-FIBROSIS_STEPS = 3
+FIBROSIS_STEPS = 4
+FIBROSIS_REACH = 3
+"""How far off such a part may be, in voxels along each axis, and how often parts of parts are added."""
 LOWEST_AREA_MM2 = 20.0
 """A slice counts as the lowest with more lung than this: the sulcus behind the diaphragm is a sliver (our choice)."""
 EDGE_AREA_MM2 = 300.0
@@ -39,8 +43,9 @@ def air_in_body(array: np.ndarray) -> np.ndarray:
             continue
         sizes = np.bincount(labels.ravel())
         sizes[0] = 0
-        body = ndimage.binary_fill_holes((sizes >= PART_SHARE * sizes.max())[labels])
-        out[k] = body & (image <= AIR_HU)
+        wall = (sizes >= PART_SHARE * sizes.max())[labels]
+        wall |= ndimage.binary_closing(wall, iterations=WALL_GAP)
+        out[k] = ndimage.binary_fill_holes(wall) & (image <= AIR_HU)
     return out
 
 
@@ -53,12 +58,12 @@ def find_lungs(array: np.ndarray, air: np.ndarray, trachea: np.ndarray, voxel_ml
         trachea: its lumen down to the carina, on the same grid.
         voxel_ml: volume of a voxel.
     """
-    labels, count = ndimage.label(air & ~ndimage.binary_dilation(trachea, iterations=1))
+    labels, count = ndimage.label(air & ~_spread(trachea, 1))
     sizes = np.bincount(labels.ravel()) * voxel_ml
     sizes[0] = 0.0
     at_end = np.isin(np.arange(count + 1), labels[[0, -1]])
-    large = np.flatnonzero(sizes >= np.where(at_end, LEAST_LUNG_ML[1], LEAST_LUNG_ML[0]))
-    large = [int(n) for n in large[np.argsort(-sizes[large])][:4] if np.median(array[labels == n]) > GAS_HU]
+    enough = sizes >= np.where(at_end, LEAST_LUNG_ML[1], LEAST_LUNG_ML[0])
+    large = [int(n) for n in np.argsort(-sizes)[:4] if enough[n] and np.median(array[labels == n]) > GAS_HU]
     if not large:
         return None
     order = [int(n) for n in np.argsort(-sizes)[:4] if n not in (0, large[0])]
@@ -70,12 +75,23 @@ def _with_pieces(array: np.ndarray, labels: np.ndarray, lungs: np.ndarray) -> np
     """The lungs and the parts of air next to them that are too dense for gas in a bowel."""
     medians = np.append(-np.inf, ndimage.median(array, labels, np.arange(1, labels.max() + 1)))
     for _ in range(FIBROSIS_STEPS):
-        near = np.unique(labels[ndimage.binary_dilation(lungs, iterations=2) & ~lungs])
+        near = np.unique(labels[_spread(lungs, FIBROSIS_REACH) & ~lungs])
         pieces = [int(n) for n in near if n and medians[n] > FIBROSIS_HU]
         if not pieces:
             break
         lungs = lungs | np.isin(labels, pieces)
     return lungs
+
+
+def _spread(mask: np.ndarray, reach: int) -> np.ndarray:
+    """A mask and what lies straight beside it along an axis, up to so many voxels off."""
+    out = mask.copy()
+    for axis in range(mask.ndim):
+        source, target = np.moveaxis(mask, axis, 0), np.moveaxis(out, axis, 0)
+        for step in range(1, min(reach, len(source) - 1) + 1):
+            target[step:] |= source[:-step]
+            target[:-step] |= source[step:]
+    return out
 
 
 def ends(area_mm2: np.ndarray) -> tuple[int | None, int | None, tuple[str, ...]]:
