@@ -192,8 +192,10 @@ def _with_uids(tables: dict[str, Table], volume: Volume, stack: AxialStack) -> d
 
 def _warnings(record: Mapping[str, Any], old: Sequence[str], notes: Sequence[str], markers: Table) -> list[str]:
     """What was said, without what is no longer so, and what the user changed."""
-    corrected = [NAMES[name].lower() for name in record["markers"]]
-    gone = tuple(f"{start}{name}" for name in corrected for start in ("Check the ", "Not in the image: "))
+    gone = tuple(
+        text for name in record["markers"]
+        for text in (f"Check the {NAMES[name].lower()}:", f"Not in the image: {report.PLACES[name]}.")
+    )  # fmt: skip
     kept = [text for text in record["warnings"] if not text.startswith(gone) and text not in old]
     kept = [text for text in kept if not text.startswith("Representative slices") or text in notes]
     kept += [text for text in notes if text not in kept]

@@ -51,7 +51,7 @@ def test_buttons_say_where_and_how_sure_and_one_for_what_is_not_there_says_why(u
     assert user.ui.apexButton.text == "Apex   above the image"
     assert not user.ui.apexButton.enabled
     assert "does not reach it" in user.ui.apexButton.toolTip
-    assert "Not in the image: lung apex" in user.boxes()
+    assert "Not in the image: the lung apex" in user.boxes()
 
 
 @pytest.mark.parametrize(("choice", "count"), [(0, 3), (1, 5), (2, 9), (3, 7), (4, 7)])

@@ -51,7 +51,9 @@ def tile(stack: AxialStack, k: int, marker: str, text: str = "") -> Image.Image:
         seen = Image.fromarray(window(np.asarray(stack.plane(k)), level, width)[::-1, ::-1])
         out.paste(seen.resize(size, Image.Resampling.BICUBIC, box=box), (0, row * size[1]))
     label = f"slice {stack.input_index(k)}   z {stack.z_mm[k]:.1f} mm   {text}"
-    ImageDraw.Draw(out).text((6, 4), label, fill=255, font=ImageFont.load_default(size=18))
+    pen = ImageDraw.Draw(out)
+    pen.rectangle((0, 0, TILE, 26), fill=0)
+    pen.text((6, 4), label, fill=255, font=ImageFont.load_default(size=18))
     return out
 
 
@@ -67,7 +69,8 @@ def _box(stack: AxialStack, field_mm: tuple[float, float]) -> tuple[float, float
 
 def sheet(stack: AxialStack, slices: list[int], marker: str, chosen: int | None) -> Image.Image:
     """Slices of the stack side by side, from the head to the feet; the chosen one is named."""
-    tiles = [tile(stack, k, marker, marker if k == chosen else "") for k in slices]
+    name = "lowest lung" if marker == "diaphragm" else marker
+    tiles = [tile(stack, k, marker, name if k == chosen else "") for k in slices]
     width, height = tiles[0].size
     out = Image.new("L", (len(tiles) * (width + 4) - 4, height), 128)
     for column, one in enumerate(tiles):
@@ -76,8 +79,9 @@ def sheet(stack: AxialStack, slices: list[int], marker: str, chosen: int | None)
 
 
 def draw(scan: dict[str, Any], stack: AxialStack, marker: str, folder: Path, around: tuple[int, int]) -> list[Path]:
-    """Write the sheets of one marker: ``around`` slices above and below the one read."""
-    index = int(scan["markers"][marker]["slice"])
+    """Write the sheets of one marker: slices ``around`` (above, below) the one read, or the lowest one with lung."""
+    read = scan["markers"][marker]
+    index = int(read.get("lowest_lung_slice", read["slice"]))
     k = stack.n - 1 - index if stack.input_flipped else index
     slices = [n for n in range(k + around[0], k - around[1] - 1, -1) if 0 <= n < stack.n]
     written = []

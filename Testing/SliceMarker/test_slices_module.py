@@ -1,0 +1,136 @@
+"""SliceMarker as Slicer loads it: self-test, sample data, import cost, console use."""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from slices_panel_user import SlicesUser, add_ct
+
+from manabi import registry
+
+ROOT = Path(__file__).resolve().parents[2]
+IMPORT_MS = 60.0
+"""What opening a module may add to Slicer's own start."""
+COST = """
+import sys, time
+sys.path.insert(0, {testing!r})
+import slicer_standin
+slicer_standin.boot()
+import logging, subprocess, queue, html, json, tempfile, threading, dataclasses, uuid, hashlib  # Slicer's own
+import pydoc, unittest, shutil, importlib.metadata, xml.etree.ElementTree, csv, numpy
+before = set(sys.modules)
+start = time.perf_counter()
+sys.path.insert(0, {folder!r})
+import SliceMarker
+taken = time.perf_counter() - start
+print(1000 * taken, *sorted({{name.partition(".")[0] for name in set(sys.modules) - before}}))
+"""
+
+
+@pytest.fixture
+def _trained():
+    """Skips until the method is registered and its default model is there."""
+    if "slices" not in registry.METHODS or not (ROOT / "manabi" / "bundles" / "slices-default").is_dir():
+        pytest.skip("SliceMarker's method and default model are not there yet")
+
+
+@pytest.mark.usefixtures("_trained")
+def test_the_module_s_own_test_passes(slicer_app):
+    slicer_app.run_module_test("SliceMarker")
+
+
+def test_importing_the_module_costs_little_and_loads_nothing_heavy():
+    code = COST.format(testing=str(ROOT / "Testing"), folder=str(ROOT / "SliceMarker"))
+    costs, loaded = [], set()
+    for _ in range(3):
+        out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+        first, *names = out.stdout.split()
+        costs.append(float(first))
+        loaded |= set(names)
+    assert min(costs) < IMPORT_MS, costs
+    assert {"SliceMarker", "SliceMarkerLib", "manabi", "manabi_slicer"} <= loaded
+    heavy = {"torch", "monai", "scipy", "SimpleITK", "matplotlib", "pydicom", "skimage", "pandas", "psutil", "typer"}
+    assert not loaded & heavy
+
+
+def test_the_sample_patient_is_listed_when_slicer_has_started(slicer_app):
+    import slicer
+
+    slicer_app.module("SliceMarker")
+    slicer_app.start_up()
+    listed = slicer.modules.sampleDataSources["Manabi"]
+    assert [source.sampleName for source in listed] == ["ChestCT"]
+    assert Path(listed[0].thumbnailFileName).is_file()
+
+
+@pytest.mark.usefixtures("_trained")
+def test_a_click_on_the_sample_loads_the_simulated_chest(slicer_app):
+    import slicer
+
+    slicer_app.module("SliceMarker")
+    slicer_app.start_up()
+    slicer_app.click_sample("ChestCT")
+    (node,) = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
+    assert (node.GetName(), node.GetAttribute("Manabi.modality")) == ("Chest CT (simulated)", "CT")
+
+
+@pytest.mark.usefixtures("_trained")
+def test_three_clicks_from_an_empty_slicer_mark_the_sample(slicer_app):
+    widget = slicer_app.open_widget("SliceMarker")
+    widget.ui.sampleButton.click()
+    widget.runPanel.ui.applyButton.click()
+    slicer_app.wait_until(lambda: widget.run is None, 250)
+    truth = importlib.import_module("SliceMarker").sampleTruth()
+    numbers = widget.logic.resultOf(widget.ui.inputSelector.currentNode()).measurements
+    for marker in ("apex", "carina", "diaphragm"):
+        assert abs(numbers[f"{marker}_mm"] - truth[f"{marker}_mm"]) <= 4.0
+    assert widget.ui.slicesList.count == 3
+
+
+def test_markers_are_corrected_from_the_console_without_the_panel(slicer_app, monkeypatch):
+    user = SlicesUser(slicer_app, monkeypatch)
+    logic = type(user.widget.logic)()
+    ct = add_ct()
+    outputs = logic.process(ct, representative="5", device="cpu")
+    x, y, z = logic.markerPosition(outputs["landmarks/apex"], "apex")
+    logic.moveMarker(ct, "apex", (x, y, z - 11.0))
+    table = logic.resultOf(ct).tables["markers"]
+    assert table.column("slice")[0] == 33
+    assert table.column("status")[0] == "corrected by hand"
+    assert logic.undo()
+    assert logic.resultOf(ct).tables["markers"].column("slice")[0] == 35
+
+
+def test_correcting_without_a_result_or_an_unknown_marker_is_refused(slicer_app, monkeypatch):
+    from manabi.errors import InvalidInputError
+
+    user = SlicesUser(slicer_app, monkeypatch)
+    ct = add_ct()
+    with pytest.raises(InvalidInputError, match="Press Apply first"):
+        user.widget.logic.moveMarker(ct, "apex", (0, 0, 0))
+    user.widget.logic.process(ct)
+    with pytest.raises(InvalidInputError, match="apex, carina, diaphragm"):
+        user.widget.logic.moveMarker(ct, "heart", (0, 0, 0))
+
+
+def test_a_marker_that_was_not_in_the_image_can_be_set_and_taken_back(slicer_app, monkeypatch):
+    user = SlicesUser(slicer_app, monkeypatch, "cut-slices")
+    logic, ct = user.widget.logic, add_ct()
+    logic.process(ct)
+    outputs = logic.moveMarker(ct, "apex", (0.0, 0.0, 70.0), keepColumn=True)
+    assert "landmarks/apex" in outputs
+    result = logic.resultOf(ct)
+    assert result.tables["representative"].column("marker") == ["Lung apex", "Carina", "Above the diaphragm"]
+    stale = [text for text in result.warnings if text.startswith(("Not in the image", "Representative slices lie"))]
+    assert not stale
+    assert result.measurements["apex_to_diaphragm_mm"] == 140.0
+    outputs = logic.putMarkerBack(ct, "apex")
+    assert "landmarks/apex" not in outputs
+    result = logic.resultOf(ct)
+    assert result.tables["markers"].rows[0][:3] == ("Lung apex", "above the image", None)
+    assert any(text.startswith("Not in the image") for text in result.warnings)
+    assert "corrections" not in result.provenance
