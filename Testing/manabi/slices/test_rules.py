@@ -7,6 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from manabi.slices.airway import SEPTUM_HU
+from manabi.slices.lumens import Field
 from manabi.slices.lungs import air_in_body, ends
 from manabi.slices.rules import find_by_rules
 from manabi.slices.stack import AxialStack
@@ -18,8 +20,9 @@ ORIGIN = np.array([-190.0, -142.0, -200.0])
 APEX_MM, LOWEST_MM, CARINA_MM = 110.0, -130.0, 40.0
 
 
-def chest(*, second_lung: bool = True, stomach: bool = False, gullet: bool = False, shape: tuple = SHAPE) -> Volume:
+def chest(*, second_lung: bool = True, stomach: bool = False, gullet: bool = False, aside: float = 0.0) -> Volume:
     """Two ellipsoids of lung and a tube that divides, in RAS axes."""
+    shape = SHAPE
     z, y, x = (o + STEP * np.arange(n).reshape([-1 if a == axis else 1 for a in range(3)])
                for axis, (n, o) in enumerate(zip(shape, ORIGIN[::-1], strict=True)))  # fmt: skip
     rng = np.random.default_rng(5)
@@ -29,7 +32,8 @@ def chest(*, second_lung: bool = True, stomach: bool = False, gullet: bool = Fal
     for side in (-1, 1) if second_lung else (-1,):
         hu[((x - side * 85) / 55) ** 2 + (y / 80) ** 2 + ((z - middle) / half) ** 2 < 1] = -850.0
     apart = np.clip((CARINA_MM - z) * 0.7, 0, None)
-    tube = (np.minimum(np.abs(x - apart), np.abs(x + apart)) ** 2 + (y - 5) ** 2 < 8.5**2) & (z > CARINA_MM - 40)
+    off = np.minimum(np.abs(x - aside - apart), np.abs(x - aside + apart))
+    tube = (off**2 + (y - 5) ** 2 < 8.5**2) & (z > CARINA_MM - 40)
     hu[tube] = -1000.0
     if gullet:
         hu[(x - 10) ** 2 + (y + 22) ** 2 < 5.0**2 + 0 * z] = -900.0
@@ -154,6 +158,27 @@ def test_values_that_are_not_hounsfield_units_are_told() -> None:
     reading = find_by_rules(AxialStack.of(shifted))
     assert set(reading.z_mm.values()) == {None}
     assert any("Hounsfield" in note for note in reading.notes)
+
+
+def test_a_bronchus_that_divides_far_from_the_middle_is_no_carina() -> None:
+    assert find_by_rules(AxialStack.of(chest(aside=20.0))).index["carina"] is not None
+    assert find_by_rules(AxialStack.of(chest(aside=45.0))).index["carina"] is None
+
+
+@pytest.mark.parametrize(("wall", "divided"), [(-1000.0, False), (-850.0, False), (-500.0, True), (40.0, True)])
+def test_the_wall_between_lumens_is_measured_straight(wall: float, divided: bool) -> None:
+    plane = np.full((1, 120, 120), 40.0, np.float32)
+    plane[0, 50:60, 40:52], plane[0, 50:60, 56:68] = -1000.0, -1000.0
+    plane[0, 50:60, 52:56] = wall
+    plane[0, 44:47, 40:68] = -1000.0
+    plane[0, 44:60, 40:42], plane[0, 44:60, 66:68] = -1000.0, -1000.0
+    stack = AxialStack.of(Volume(plane, np.diag([1.5, 1.5, 3.0, 1.0])))
+    field = Field(stack, np.ones((1, 120, 120), bool), (1, 1))
+    left, right = np.zeros_like(field.image(0), bool), np.zeros_like(field.image(0), bool)
+    left[50 - field.j0 : 60 - field.j0, 40 - field.i0 : 52 - field.i0] = True
+    right[50 - field.j0 : 60 - field.j0, 56 - field.i0 : 68 - field.i0] = True
+    assert field.septum_hu(0, (left, right)) == pytest.approx(wall, abs=1.0)
+    assert (field.septum_hu(0, (left, right)) > SEPTUM_HU) == divided
 
 
 def test_the_offset_moves_the_diaphragm_alone() -> None:
