@@ -33,6 +33,7 @@ class PointsEditor(VTKObservationMixin):
         self._places: dict[str, Point] = {}
         self._dragging = False
         self._editable = False
+        self._telling = False
         self._timer = qt.QTimer()
         self._timer.setSingleShot(True)
         self._timer.setInterval(WAIT_MS)
@@ -45,6 +46,9 @@ class PointsEditor(VTKObservationMixin):
             node: with the landmarks of a result.
             editable: whether its points can be moved.
         """
+        if self._timer.active and not self._telling and node is self._node and node is not None:
+            self._timer.stop()
+            self._look()  # a point was moved a moment ago: that comes first
         self._timer.stop()
         self.removeObservers()
         self._node, self._dragging, self._editable = node, False, editable
@@ -84,8 +88,16 @@ class PointsEditor(VTKObservationMixin):
             node.SetNthControlPointPosition(index, *before)
             self._timer.stop()
             if self._editable:
-                self._on_moved(name, (world[0], world[1], world[2]))
+                self._tell(name, (world[0], world[1], world[2]))
                 return
+
+    def _tell(self, name: str, point: Point) -> None:
+        """Hand it on; what that changes in the list is nobody's drag."""
+        self._telling = True
+        try:
+            self._on_moved(name, point)
+        finally:
+            self._telling = False
 
 
 def _points(node: vtkMRMLMarkupsFiducialNode) -> list[tuple[str, int]]:

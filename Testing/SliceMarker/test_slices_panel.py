@@ -202,6 +202,16 @@ def test_on_a_volume_that_runs_to_the_feet_the_slices_are_the_volume_s_own(user_
     assert user.kept() == [turned[0], turned[1] - 2, turned[2]]
 
 
+def test_locking_right_after_a_drag_still_keeps_the_correction(user):
+    user.ui.editCheckBox.checked = True
+    points = user.points()
+    points.SetNthControlPointPositionWorld(1, *(world(points, 1) + [0, 0, 2 * SPACING[2]]))
+    user.ui.editCheckBox.checked = False
+    assert (user.row(1)["slice"], user.row(1)["status"]) == (CARINA + 2, "corrected by hand")
+    assert user.kept() == [DIAPHRAGM, CARINA + 2, APEX]
+    assert user.points().GetLocked()
+
+
 def test_a_new_run_replaces_corrections(user):
     user.ui.editCheckBox.checked = True
     user.drag(1, world(user.points(), 1) + [0, 0, 20.0])
