@@ -30,7 +30,7 @@ def blurred(slices: Tensor, sd: float) -> Tensor:
     kernel = gaussian_kernel(sd, slices.device).tolist()
     reach = len(kernel) // 2
     out = F.pad(slices[:, None], (reach, reach, reach, reach), mode="replicate")[:, 0]
-    for axis in (1, 2):  # sums of shifted copies: several times faster than convolutions of one channel on a processor
+    for axis in (1, 2):  # sums of shifted copies; torch convolves one channel slowly on a processor
         length = out.shape[axis] - 2 * reach
         total = out.narrow(axis, 0, length) * kernel[0]
         for shift, weight in enumerate(kernel[1:], start=1):

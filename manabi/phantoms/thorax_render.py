@@ -26,7 +26,7 @@ from manabi.result import LEFT, RIGHT, Cell, Code, Labelmap, Segment
 from manabi.volume import Volume
 
 SIDE_BY_SIDE = 4
-"""Chests rendered at once; each takes some 0.5 GB at 192 × 192 pixels."""
+"""Chests rendered at once at most; bounds the memory (our choice)."""
 APEX_AREA_MM2 = 50.0
 DIAPHRAGM_OFFSET_MM = 24.0
 SEGMENTS = (
@@ -37,7 +37,7 @@ SEGMENTS = (
 
 
 def render_all(parameters: Sequence[ThoraxParameters], context: Context) -> list[Case]:
-    """Render chests; on a processor side by side on one thread each, several times faster than one on all threads."""
+    """Render chests; on a processor side by side on one thread each, as many small operations share threads badly."""
     device = torch.device(choose_device(context.device).device)
     threads = torch.get_num_threads()
     workers = min(threads, len(parameters), SIDE_BY_SIDE) if device.type == "cpu" else 1
