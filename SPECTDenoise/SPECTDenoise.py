@@ -10,7 +10,7 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 from slicer.i18n import translate
-from slicer.ScriptedLoadableModule import ScriptedLoadableModule, ScriptedLoadableModuleTest
+from slicer.ScriptedLoadableModule import ScriptedLoadableModuleTest
 
 if not (Path(__file__).resolve().parent / "manabi_slicer").is_dir():  # run from the source tree, not installed
     sys.path.append(str(Path(__file__).resolve().parents[1]))
@@ -18,14 +18,14 @@ if not (Path(__file__).resolve().parent / "manabi_slicer").is_dir():  # run from
 from SPECTDenoiseLib import display, numbers
 from SPECTDenoiseLib.parameters import Layer, SPECTDenoiseParameterNode
 
-from manabi_slicer import icons, interaction, sample_data
-from manabi_slicer.install import missing, resume_after_restart
+from manabi_slicer import interaction, sample_data, self_test
 from manabi_slicer.logic import ManabiLogic
+from manabi_slicer.module import ManabiModule
 from manabi_slicer.request import Request
 from manabi_slicer.widget import ManabiWidget
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from slicer import vtkMRMLNode, vtkMRMLScalarVolumeNode
 
@@ -41,37 +41,31 @@ SAMPLE = sample_data.Sample(
     units="CNTS",
 )
 """A simulated patient with both scans."""
-class SPECTDenoise(ScriptedLoadableModule):
+
+
+class SPECTDenoise(ManabiModule):
     """What Slicer shows of the module before it is opened."""
 
+    sample = SAMPLE
+
     def __init__(self, parent: Any) -> None:
-        ScriptedLoadableModule.__init__(self, parent)
+        ManabiModule.__init__(self, parent)
         self.parent.title = _("SPECTDenoise")
         self.parent.categories = [translate("qSlicerAbstractCoreModule", "Nuclear Medicine")]
-        self.parent.dependencies = []
-        self.parent.contributors = ["The Manabi contributors"]
         self.parent.helpText = _(
             "Brings the image quality of a 5-minute dopamine-transporter SPECT (<sup>123</sup>I-ioflupane) to that of "
             "a 25-minute acquisition, measures binding ratios before and after, and warns where it may have "
             "over-corrected. For research use. "
             '<a href="https://github.com/SlicerManabi/SlicerManabi/blob/main/docs/tutorials/spect.md">Tutorial</a>.'
         )
-        self.parent.icon = icons.module_icon(__file__)
         self.parent.acknowledgementText = _(
             "After Ishiwata Y., KAKENHI 20K16705 (2024) and Jpn J Radiol (2025), doi:10.1007/s11604-025-01933-z."
         )
-        slicer.app.connect("startupCompleted()", onStartup)
-
-
-def onStartup() -> None:
-    """Slicer has started: list the sample, and go on with an installation that a restart interrupted."""
-    registerSampleData()
-    resume_after_restart("SPECTDenoise")
 
 
 def registerSampleData() -> None:
-    """List the simulated patient in the Sample Data module."""
-    sample_data.register(SAMPLE, str(Path(__file__).resolve().parent / "Resources" / "Icons" / "SPECTDenoise.svg"))
+    """List the simulated patient in the Sample Data module; Slicer's start does it too."""
+    sample_data.register(SAMPLE, __file__)
 
 
 def loadSampleData() -> list[vtkMRMLScalarVolumeNode]:
@@ -82,6 +76,7 @@ def loadSampleData() -> list[vtkMRMLScalarVolumeNode]:
 class SPECTDenoiseWidget(ManabiWidget):
     """The panel: what is SPECTDenoise's own; the rest is in :class:`manabi_slicer.widget.ManabiWidget`."""
 
+    sample = SAMPLE
     _shownLayer: Layer | None = None
 
     def createLogic(self) -> SPECTDenoiseLogic:
@@ -91,7 +86,6 @@ class SPECTDenoiseWidget(ManabiWidget):
     def setup(self) -> None:
         """Build the panel."""
         ManabiWidget.setup(self)
-        self.ui.sampleButton.connect("clicked(bool)", self.onSampleButton)
         self.ui.normsButton.connect("clicked(bool)", self.onNormsButton)
 
     def request(self, parameterNode: Any) -> Request:
@@ -111,6 +105,10 @@ class SPECTDenoiseWidget(ManabiWidget):
             return _("One volume is chosen twice: scan, 25-minute scan and output must differ. Choose another volume.")
         return ManabiWidget.reasonNotToApply(self, parameterNode)
 
+    def sampleLoaded(self, parameterNode: Any, nodes: Sequence[vtkMRMLNode]) -> None:
+        """Both scans of the simulated patient are chosen."""
+        parameterNode.inputVolume, parameterNode.referenceVolume = nodes
+
     def showResult(self, outputs: Nodes, inputNode: vtkMRMLNode) -> None:
         """Before, after and the chosen layer side by side."""
         self.ui.resultCollapsibleButton.collapsed = False
@@ -123,20 +121,6 @@ class SPECTDenoiseWidget(ManabiWidget):
         texts = (numbers.grades_text(outputs), numbers.likeness_text(outputs))
         self.ui.gradesLabel.text = "\n".join(text for text in texts if text)
         self.ui.segmentationShow3DButton.setSegmentationNode(outputs.get("labelmaps/regions"))
-
-    def onSampleButton(self, checked: bool = False) -> None:
-        """Load the simulated patient and choose its scans."""
-        self.ui.sampleButton.enabled = False  # Slicer stays awake meanwhile, and the button could be pressed again
-        try:
-            five, full = loadSampleData()
-        except Exception as error:  # the edge of the panel
-            self.tell(error)
-            return
-        finally:
-            self.ui.sampleButton.enabled = True
-        if self._parameterNode is not None:
-            self._parameterNode.inputVolume = five
-            self._parameterNode.referenceVolume = full
 
     def onNormsButton(self, checked: bool = False) -> None:
         """Choose a file with the site's normal values."""
@@ -162,10 +146,7 @@ class SPECTDenoiseLogic(ManabiLogic):
     """SPECTDenoise without its panel."""
 
     methodName = "spect"
-
-    def getParameterNode(self) -> SPECTDenoiseParameterNode:
-        """The scene's parameter node of this module."""
-        return SPECTDenoiseParameterNode(ManabiLogic.getParameterNode(self))
+    parameterNodeClass = SPECTDenoiseParameterNode
 
     def process(
         self,
@@ -260,29 +241,18 @@ class SPECTDenoiseLogic(ManabiLogic):
 class SPECTDenoiseTest(ScriptedLoadableModuleTest):
     """Runs the logic on the simulated patient and checks the numbers."""
 
-    def setUp(self) -> None:
-        """Start from an empty scene."""
-        slicer.mrmlScene.Clear()
-
-    def runTest(self, **_kwargs: Any) -> None:
-        """Run all of them; for Slicer's Reload & Test."""
-        for name in ("test_sample_data_is_registered", "test_denoised_scan_is_closer_to_the_full_time_scan",
-                     "test_wrong_image_is_refused_and_leaves_nothing"):  # fmt: skip
-            self.setUp()
-            getattr(self, name)()
+    setUp, runTest = self_test.set_up, self_test.run_all
 
     def test_sample_data_is_registered(self) -> None:
         """The simulated patient is listed in Sample Data."""
         registerSampleData()
-        listed = [source.sampleName for source in slicer.modules.sampleDataSources[sample_data.CATEGORY]]
-        self.assertIn(SAMPLE.title, listed)
+        self_test.check_listed(self, SAMPLE)
 
     def test_denoised_scan_is_closer_to_the_full_time_scan(self) -> None:
         """The result lies on the input, keeps its counts, and is nearer to 25 minutes than the input was."""
         import numpy as np
 
-        if missing():
-            self.skipTest("needs PyTorch and the packages that the first Apply installs")
+        self_test.need_packages(self)
         five, full = loadSampleData()
         outputs = SPECTDenoiseLogic().process(five, referenceVolume=full, device="cpu")
         denoised = outputs["volumes/denoised"]
@@ -301,8 +271,7 @@ class SPECTDenoiseTest(ScriptedLoadableModuleTest):
 
         from manabi.errors import InvalidInputError
 
-        if missing():
-            self.skipTest("needs PyTorch and the packages that the first Apply installs")
+        self_test.need_packages(self)
         node = slicer.util.addVolumeFromArray(np.zeros((16, 32, 32), np.float32))
         count = slicer.mrmlScene.GetNumberOfNodes()
         with self.assertRaises(InvalidInputError):

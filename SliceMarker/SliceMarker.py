@@ -9,20 +9,19 @@ from typing import TYPE_CHECKING, Any
 import slicer
 from slicer.i18n import tr as _
 from slicer.i18n import translate
-from slicer.ScriptedLoadableModule import ScriptedLoadableModule, ScriptedLoadableModuleTest
+from slicer.ScriptedLoadableModule import ScriptedLoadableModuleTest
 
 if not (Path(__file__).resolve().parent / "manabi_slicer").is_dir():  # run from the source tree, not installed
     sys.path.append(str(Path(__file__).resolve().parents[1]))
 
-from SliceMarkerLib import chest, display
+from SliceMarkerLib import by_hand, display
 from SliceMarkerLib.levels import MARKERS, levels, points_of
 from SliceMarkerLib.parameters import SliceMarkerParameterNode, Slices
 from SliceMarkerLib.reader import Reader
 
-from manabi_slicer import icons, interaction, sample_data
-from manabi_slicer.install import missing, resume_after_restart
+from manabi_slicer import bridge, interaction, sample_data, self_test
 from manabi_slicer.logic import ManabiLogic
-from manabi_slicer.panels.batch_panel import BatchPanel
+from manabi_slicer.module import ManabiModule
 from manabi_slicer.request import Request
 from manabi_slicer.widget import ManabiWidget
 
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
     from slicer import vtkMRMLNode, vtkMRMLScalarVolumeNode
 
     from manabi.context import Precision, ProgressCallback
-    from manabi.result import Result
     from manabi_slicer.jumping import Point
     from manabi_slicer.logic import Nodes
 
@@ -52,38 +50,30 @@ BATCH_COLUMNS = (
 """What the panel shows of a batch's table."""
 
 
-class SliceMarker(ScriptedLoadableModule):
+class SliceMarker(ManabiModule):
     """What Slicer shows of the module before it is opened."""
 
+    sample = SAMPLE
+
     def __init__(self, parent: Any) -> None:
-        ScriptedLoadableModule.__init__(self, parent)
+        ManabiModule.__init__(self, parent)
         self.parent.title = _("SliceMarker")
         self.parent.categories = [translate("qSlicerAbstractCoreModule", "Quantification")]
-        self.parent.dependencies = []
-        self.parent.contributors = ["The Manabi contributors"]
         self.parent.helpText = _(
             "Marks lung apex, carina and the level above the diaphragm in any chest CT, says how sure it is and what "
             "is not in the image, and picks 3, 5, 9 or more slices that represent the chest, the same ones at every "
             "follow-up. For research use. "
             '<a href="https://github.com/SlicerManabi/SlicerManabi/blob/main/docs/tutorials/slices.md">Tutorial</a>.'
         )
-        self.parent.icon = icons.module_icon(__file__)
         self.parent.acknowledgementText = _(
             "After Zhang J. et al., 41st Joint Conference on Medical Informatics (JAMI), Nagoya, 2021, and "
             "ILD-Slider, J Imaging 2025, doi:10.3390/jimaging11100353."
         )
-        slicer.app.connect("startupCompleted()", onStartup)
-
-
-def onStartup() -> None:
-    """Slicer has started: list the sample, and go on with an installation that a restart interrupted."""
-    registerSampleData()
-    resume_after_restart("SliceMarker")
 
 
 def registerSampleData() -> None:
-    """List the simulated patient in the Sample Data module."""
-    sample_data.register(SAMPLE, str(Path(__file__).resolve().parent / "Resources" / "Icons" / "SliceMarker.svg"))
+    """List the simulated patient in the Sample Data module; Slicer's start does it too."""
+    sample_data.register(SAMPLE, __file__)
 
 
 def loadSampleData() -> list[vtkMRMLScalarVolumeNode]:
@@ -94,8 +84,9 @@ def loadSampleData() -> list[vtkMRMLScalarVolumeNode]:
 class SliceMarkerWidget(ManabiWidget):
     """The panel: what is SliceMarker's own; the rest is in :class:`manabi_slicer.widget.ManabiWidget`."""
 
+    sample = SAMPLE
+    batchColumns = BATCH_COLUMNS
     reader: Reader | None = None
-    batchPanel: BatchPanel | None = None
 
     def createLogic(self) -> SliceMarkerLogic:
         """The module's logic."""
@@ -105,23 +96,13 @@ class SliceMarkerWidget(ManabiWidget):
         """Build the panel."""
         ManabiWidget.setup(self)
         self.reader = Reader(self.ui, self.logic, self.refreshOutputs, self.tell)
-        self.batchPanel = BatchPanel(self.ui.batchContainer, self.logic.methodName, self.batchRequest, BATCH_COLUMNS)
-        self.ui.sampleButton.connect("clicked(bool)", self.onSampleButton)
+        self.runPanel.ui.undoButton.toolTip = _("Put the outputs back as they were before the last Apply or correction")
         self.onParametersChanged()
 
-    def cleanup(self) -> None:
-        """The module is unloaded or Slicer ends."""
-        if self.batchPanel is not None:
-            self.batchPanel.close()
+    def letGo(self) -> None:
+        """Points, plot and views are followed no longer."""
         if self.reader is not None:
             self.reader.let_go()
-        ManabiWidget.cleanup(self)
-
-    def onSceneStartClose(self, caller: Any = None, event: Any = None) -> None:
-        """The scene is about to be closed."""
-        if self.reader is not None:
-            self.reader.let_go()
-        ManabiWidget.onSceneStartClose(self, caller, event)
 
     def enter(self) -> None:
         """The module is opened: the line in the plot follows the slice views."""
@@ -137,10 +118,6 @@ class SliceMarkerWidget(ManabiWidget):
             minConfidence=p.minConfidencePercent / 100.0, finder=p.finder.value, rulesCheck=p.rulesCheck,
             exhaustive=p.exhaustive, uids=p.uids, device=p.device.value, precision=p.precision.value,
         )  # fmt: skip
-
-    def batchRequest(self) -> Request:
-        """What a batch asks for: the panel's present choices."""
-        return self.request(self._parameterNode or self.logic.getParameterNode())
 
     def onParametersChanged(self, caller: Any = None, event: Any = None) -> None:
         """A choice changed."""
@@ -164,34 +141,18 @@ class SliceMarkerWidget(ManabiWidget):
             self.reader.read(p.inputVolume if p else None, outputs, bool(p) and p.editMarkers)
 
     def onUndoButton(self) -> None:
-        """Put the outputs back as they were before the last Apply or correction."""
+        """Put the outputs back as they were before the last Apply or correction of a marker."""
         ManabiWidget.onUndoButton(self)
         p = self._parameterNode
         if p is not None and p.inputVolume and interaction.has_views():
             display.place_fixed(p.inputVolume, self.logic.outputsOf(p.inputVolume))
-
-    def onSampleButton(self, checked: bool = False) -> None:
-        """Load the simulated patient and choose the CT."""
-        self.ui.sampleButton.enabled = False  # Slicer stays awake meanwhile, and the button could be pressed again
-        try:
-            (ct,) = loadSampleData()
-        except Exception as error:  # the edge of the panel
-            self.tell(error)
-            return
-        finally:
-            self.ui.sampleButton.enabled = True
-        if self._parameterNode is not None:
-            self._parameterNode.inputVolume = ct
 
 
 class SliceMarkerLogic(ManabiLogic):
     """SliceMarker without its panel."""
 
     methodName = "slices"
-
-    def getParameterNode(self) -> SliceMarkerParameterNode:
-        """The scene's parameter node of this module."""
-        return SliceMarkerParameterNode(ManabiLogic.getParameterNode(self))
+    parameterNodeClass = SliceMarkerParameterNode
 
     def process(
         self,
@@ -293,15 +254,7 @@ class SliceMarkerLogic(ManabiLogic):
         Raises:
             InvalidInputError: when there is no result, or for an unknown marker.
         """
-        from SliceMarkerLib import corrections
-
-        result, (volume, stack) = self._resultToCorrect(inputVolume), chest.read(inputVolume)
-        k = chest.slice_of(stack, positionRAS)
-        mark = result.landmarks.get(marker)
-        if keepColumn:
-            positionRAS = mark.position_ras if mark is not None else chest.middle_ras(stack, k)
-        point = chest.on_slice(stack, positionRAS, k)
-        return self._keepCorrected(inputVolume, corrections.moved(result, volume, stack, marker, point, k))
+        return by_hand.move(self, inputVolume, marker, positionRAS, keepColumn)
 
     def putMarkerBack(self, inputVolume: vtkMRMLScalarVolumeNode, marker: str) -> Nodes:
         """Put a marker where it was found; tables, numbers and representative slices follow.
@@ -309,62 +262,22 @@ class SliceMarkerLogic(ManabiLogic):
         Raises:
             InvalidInputError: when there is no result.
         """
-        from SliceMarkerLib import corrections
-
-        result, (volume, stack) = self._resultToCorrect(inputVolume), chest.read(inputVolume)
-        return self._keepCorrected(inputVolume, corrections.put_back(result, volume, stack, marker))
+        return by_hand.put_back(self, inputVolume, marker)
 
     def markerPosition(self, points: vtkMRMLNode, marker: str) -> Point | None:
         """Where a marker's point is, RAS mm of the patient; None where it has none."""
-        from manabi_slicer import bridge
-
-        index = bridge.landmark_index(points, marker)
-        if index < 0:
-            return None
-        place = [0.0, 0.0, 0.0]
-        points.GetNthControlPointPositionWorld(index, place)
-        return place[0], place[1], place[2]
-
-    def _resultToCorrect(self, inputVolume: vtkMRMLScalarVolumeNode) -> Result:
-        """The result as the scene shows it, without voxels, which are made anew."""
-        from manabi.errors import InvalidInputError
-        from manabi_slicer import bridge
-
-        outputs = self.outputsOf(inputVolume)
-        if "tables/markers" not in outputs:
-            raise InvalidInputError(_("There is no result yet. Press Apply first."))
-        return bridge.result_from_nodes({key: node for key, node in outputs.items() if not key.startswith("volumes/")})
-
-    def _keepCorrected(self, inputVolume: vtkMRMLScalarVolumeNode, result: Result) -> Nodes:
-        from manabi_slicer import bridge
-
-        outputs = self.outputsOf(inputVolume)
-        if "representative" not in result.volumes:
-            result.volumes["representative"] = bridge.volume_from_node(outputs["volumes/representative"])
-        return bridge.result_to_nodes(
-            result, method=self.methodName, title=self.method.title, input_node=inputVolume, inputs=[inputVolume]
-        )
+        return bridge.landmark_position(points, marker)
 
 
 class SliceMarkerTest(ScriptedLoadableModuleTest):
     """Runs the logic on the simulated patient and checks the numbers."""
 
-    def setUp(self) -> None:
-        """Start from an empty scene."""
-        slicer.mrmlScene.Clear()
-
-    def runTest(self, **_kwargs: Any) -> None:
-        """Run all of them; for Slicer's Reload & Test."""
-        for name in ("test_sample_data_is_registered", "test_markers_are_where_the_phantom_has_them",
-                     "test_a_corrected_marker_takes_the_slices_along"):  # fmt: skip
-            self.setUp()
-            getattr(self, name)()
+    setUp, runTest = self_test.set_up, self_test.run_all
 
     def test_sample_data_is_registered(self) -> None:
         """The simulated patient is listed in Sample Data."""
         registerSampleData()
-        listed = [source.sampleName for source in slicer.modules.sampleDataSources[sample_data.CATEGORY]]
-        self.assertIn(SAMPLE.title, listed)
+        self_test.check_listed(self, SAMPLE)
 
     def test_markers_are_where_the_phantom_has_them(self) -> None:
         """Each marker lies within 4 mm of the truth, and its slice is kept in the representative volume."""
@@ -394,14 +307,11 @@ class SliceMarkerTest(ScriptedLoadableModuleTest):
 
     def marked(self) -> tuple[vtkMRMLScalarVolumeNode, Nodes]:
         """The simulated patient with its result; skips where something is missing."""
-        if missing():
-            self.skipTest("needs PyTorch and the packages that the first Apply installs")
+        self_test.need_packages(self)
         (ct,) = loadSampleData()
         return ct, SliceMarkerLogic().process(ct, device="cpu")
 
 
 def sampleTruth() -> dict[str, Any]:
     """What the simulation of the sample knows of its patient."""
-    import json
-
-    return dict(json.loads((sample_data.cached(SAMPLE) / "truth.json").read_text(encoding="utf-8")))
+    return sample_data.truth(SAMPLE)

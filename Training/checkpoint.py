@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from manabi.bundle import MALFORMED
 from manabi.errors import CorruptModelError, InvalidInputError
 from manabi.io.atomic import atomic_file
 
@@ -45,7 +46,7 @@ def load_checkpoint(path: Path, device: str | torch.device = "cpu") -> dict[str,
     """Read a checkpoint; raises CorruptModelError for a damaged file or one that is not ours."""
     try:
         content = torch.load(path, map_location=device, weights_only=True)
-    except (RuntimeError, EOFError, OSError, ValueError, pickle.UnpicklingError) as error:
+    except (*MALFORMED, OSError, pickle.UnpicklingError) as error:
         raise CorruptModelError(
             f"The checkpoint {path} cannot be read ({type(error).__name__}). Delete it, or train with --fresh."
         ) from error

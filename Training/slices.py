@@ -54,6 +54,8 @@ class SlicesRecipe(Parameters):
     shift_mm: float = field(default=22.0, metadata={"low": 0.0, "help": "either way, in the slice"})
     zoom: float = field(default=0.14, metadata={"low": 0.0, "high": 0.5, "help": "scale of 1 ± this"})
     shift_hu: float = field(default=40.0, metadata={"low": 0.0, "help": "of the grey values, either way"})
+    warp_mm: float = field(default=4.0, metadata={"low": 0.0, "help": "of smooth bends, standard deviation"})
+    texture_hu: float = field(default=40.0, metadata={"low": 0.0, "help": "of patches in soft parts, at most"})
     noise_hu: float = field(default=45.0, metadata={"low": 0.0, "help": "most noise that is added"})
     mirror: bool = field(default=True, metadata={"help": "left-right mirrored copies (situs inversus looks so)"})
     between_share: float = field(default=0.5, metadata={"low": 0.0, "high": 1.0, "help": "slices between two planes"})

@@ -16,7 +16,16 @@ if TYPE_CHECKING:
 
 AIR_HU = -1000.0
 SOFT_SHARE, NOISE_SHARE, FIELD_SHARE, CONTRAST_SHARE = 0.25, 0.5, 0.3, 0.3
-"""Shares of the items that are blurred, get noise, lose what is beyond a round field of view, change in contrast."""
+"""Shares of the items that are blurred, get noise, lose what is beyond a field of view, change in contrast."""
+SHARP_SHARE, SPOT_SHARE = 0.25, 0.25
+"""Shares of the items that are sharpened, and that get opacities beside the middle."""
+WARP_NODES, TEXTURE_NODES = 5, (12, 40)
+"""Random values along each side of the smooth shifts, and of the soft parts' coarse and fine texture."""
+SPOTS, SPOT_HU = 3, 30.0
+SQUARE_SHARE = 0.5
+"""Of the reduced fields of view, those that are rectangles."""
+SOFT_HU = -250.0
+"""Texture begins to count above this."""
 TONE = 0.3
 """Most bend of the tone curve between air and water: lungs become up to 75 HU denser or lighter."""
 
@@ -29,11 +38,15 @@ def augment(planes: Tensor, recipe: SlicesRecipe, generator: torch.Generator) ->
         recipe: how much.
         generator: the only source of chance.
     """
-    planes = _moved(planes, recipe, generator)
+    planes = _spotted(_moved(planes, recipe, generator), recipe, generator)
     soft = _chosen(len(planes), SOFT_SHARE, generator)
     if len(soft):
         planes[soft] = F.avg_pool2d(planes[soft], 3, stride=1, padding=1, count_include_pad=False)
-    planes = _toned(planes, recipe, generator)
+    sharp = _chosen(len(planes), SHARP_SHARE, generator)
+    if len(sharp):
+        smooth = F.avg_pool2d(planes[sharp], 3, stride=1, padding=1, count_include_pad=False)
+        planes[sharp] += _uniform(len(sharp), 0.0, 1.0, generator) * (planes[sharp] - smooth)
+    planes = _toned(_textured(planes, recipe, generator), recipe, generator)
     noisy = _chosen(len(planes), NOISE_SHARE, generator)
     if len(noisy):
         strength = _uniform(len(noisy), 0.0, recipe.noise_hu, generator)
@@ -52,7 +65,7 @@ def _chosen(n: int, share: float, generator: torch.Generator) -> Tensor:
 
 
 def _moved(planes: Tensor, recipe: SlicesRecipe, generator: torch.Generator) -> Tensor:
-    """Turned, shifted, scaled and mirrored left to right; air comes in from beyond the planes."""
+    """Turned, shifted, scaled, bent and mirrored left to right; air comes in from beyond the planes."""
     n, _, size, _ = planes.shape
 
     def uniform(most: float) -> Tensor:
@@ -65,8 +78,40 @@ def _moved(planes: Tensor, recipe: SlicesRecipe, generator: torch.Generator) -> 
     columns = torch.stack([flip * cosine, -sine, uniform(reach)], 1)
     rows = torch.stack([flip * sine, cosine, uniform(reach)], 1)
     grid = F.affine_grid(torch.stack([columns, rows], 1), [n, 1, size, size], align_corners=False)
+    bend = _field(n, 2, WARP_NODES, size, generator, "bicubic") * (recipe.warp_mm / (recipe.pixel_mm * size / 2))
+    grid = grid + bend.permute(0, 2, 3, 1)
     moved = F.grid_sample(planes - AIR_HU, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
     return moved.add_(AIR_HU)
+
+
+def _field(n: int, channels: int, nodes: int, size: int, generator: torch.Generator, mode: str = "bilinear") -> Tensor:
+    """Smooth random fields ``(n, channels, size, size)`` of standard deviation about 1 at the nodes."""
+    coarse = torch.randn(n, channels, nodes, nodes, generator=generator)
+    return F.interpolate(coarse, size=(size, size), mode=mode, align_corners=True)
+
+
+def _textured(planes: Tensor, recipe: SlicesRecipe, generator: torch.Generator) -> Tensor:
+    """Soft parts of another make-up: smooth light and dark patches where there is neither air nor lung. In place."""
+    n, size = len(planes), planes.shape[-1]
+    patches = sum(_field(n, 1, nodes, size, generator) for nodes in TEXTURE_NODES)
+    strength = _uniform(n, 0.0, recipe.texture_hu, generator)
+    return planes.add_(((planes - SOFT_HU) / 150.0).clamp_(0.0, 1.0) * (patches * strength))
+
+
+def _spotted(planes: Tensor, recipe: SlicesRecipe, generator: torch.Generator) -> Tensor:
+    """Consolidations and masses: ellipses of soft tissue in some items, beside the airway in the middle. In place."""
+    chosen = _chosen(len(planes), SPOT_SHARE, generator)
+    size = planes.shape[-1]
+    line = (torch.arange(size) - (size - 1) / 2) * recipe.pixel_mm
+    for k in chosen.tolist():
+        for _ in range(int(torch.randint(1, SPOTS + 1, (1,), generator=generator))):
+            a, b, far, high, side = torch.rand(5, generator=generator).tolist()
+            rx, ry = 6.0 + 34.0 * a * a, 6.0 + 34.0 * b * b
+            x = (rx + 30.0 + 60.0 * far) * (1.0 if side < 0.5 else -1.0)
+            inside = 1.0 - ((line[None] - x) / rx).square() - ((line[:, None] - 120.0 * (high - 0.5)) / ry).square()
+            share = (inside * 2.0).clamp(0.0, 1.0)
+            planes[k] = torch.where(planes[k] < SPOT_HU, planes[k] + share * (SPOT_HU - planes[k]), planes[k])
+    return planes
 
 
 def _toned(planes: Tensor, recipe: SlicesRecipe, generator: torch.Generator) -> Tensor:
@@ -87,7 +132,7 @@ def _toned(planes: Tensor, recipe: SlicesRecipe, generator: torch.Generator) -> 
 
 
 def _cropped(planes: Tensor, recipe: SlicesRecipe, generator: torch.Generator) -> Tensor:
-    """Nothing but air outside a round field of view in some items: couch, arms and flanks go. In place."""
+    """Nothing but air outside a round or rectangular field of view in some items: couch, arms, flanks go. In place."""
     size = planes.shape[-1]
     chosen = _chosen(len(planes), FIELD_SHARE, generator)
     if not len(chosen):
@@ -96,6 +141,9 @@ def _cropped(planes: Tensor, recipe: SlicesRecipe, generator: torch.Generator) -
     reach = recipe.shift_mm / (recipe.pixel_mm * size / 2)
     centres = [_uniform(len(chosen), -reach, reach, generator) for _ in range(2)]
     radius = _uniform(len(chosen), 0.75, 1.15, generator)
-    far = (line[None, None, :, None] - centres[0]).square() + (line - centres[1]).square() > radius.square()
+    down, across = (line[None, None, :, None] - centres[0]).abs(), (line - centres[1]).abs()
+    long, wide = (_uniform(len(chosen), 0.62, 1.1, generator) for _ in range(2))
+    square = torch.rand(len(chosen), 1, 1, 1, generator=generator) < SQUARE_SHARE
+    far = torch.where(square, (down > long) | (across > wide), down.square() + across.square() > radius.square())
     planes[chosen] = torch.where(far, AIR_HU, planes[chosen])
     return planes

@@ -37,8 +37,8 @@ TEST_SEED = 1000
 """Of the truncated copies of the test cases; validation counts from 0."""
 CALIBRATION_PATIENTS = 10
 """Fewer patients than this say nothing about calibration (our choice)."""
-FIT_VIEWS = 120
-"""Images that the nine numbers of the decoder are fitted to at most; more take minutes and change little."""
+FIT_VIEWS = 300
+"""Images that the nine numbers of the decoder are fitted to at most, drawn at random."""
 
 
 @dataclass(frozen=True)
@@ -64,9 +64,10 @@ def calibrate(model: torch.nn.Module, recipe: SlicesRecipe, split: Split) -> Mea
     """Fit the decoder to the validation cases, then score it once on the test cases; both whole and truncated."""
     settings, model = recipe.input(), model.eval()
     fitted = [
-        view.scored for number, case in enumerate(split.validation) for view in views(model, case, settings, number)
+        view.searched for number, case in enumerate(split.validation) for view in views(model, case, settings, number)
     ]
-    decoder = fit_decoder(fitted[:: -(-len(fitted) // FIT_VIEWS)])
+    drawn = np.random.default_rng(0).permutation(len(fitted))[:FIT_VIEWS]
+    decoder = fit_decoder([fitted[int(n)] for n in drawn])
     found: list[Answer] = []
     searches: list[Search] = []
     for number, case in enumerate(split.test):
@@ -96,7 +97,7 @@ def metrics(found: list[Answer], searches: list[Search], patients: dict[str, str
         whole = [a for a in inside if a.marker == marker and not a.cut]
         measured = [a for a in whole if np.isfinite(a.found_mm)]
         out[f"{marker}_within_4mm"] = _share([a.right for a in whole], of(whole))
-        out[f"{marker}_error_mm"] = _mean([a.error_mm for a in measured], of(measured))
+        out[f"{marker}_error_of_found_mm"] = _mean([a.error_mm for a in measured], of(measured))
     out["not_in_image_recognised"] = _share([a.right for a in beyond], of(beyond))
     out["wrongly_not_in_image"] = _share([bool(np.isinf(a.found_mm)) for a in inside], of(inside))
     out["calibration_error"] = _calibration(found, of(found))

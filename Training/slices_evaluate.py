@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ import torch
 from manabi.slices.decode import Decoder, Scored, decode
 from manabi.slices.prepare import InputSettings, to_channels
 from manabi.slices.reading import MARKERS, NEAR_MM
-from manabi.slices.search import SearchPlan, search_coarse_to_fine
+from manabi.slices.search import search_coarse_to_fine
 from Training.slices_data import STEP_MM, SliceCase, to_hu
 
 CUTS = 2
@@ -63,11 +63,28 @@ class Answer:
 
 @dataclass(frozen=True)
 class View:
-    """A case as one image: all of it or a part, with every slice's scores and the truth of that part."""
+    """A case as one image: all of it or a part, with every slice's scores and the truth of that part.
+
+    Attributes:
+        case: the chest.
+        scored: every slice looked at.
+        cut: whether it is a part.
+        searched: only the slices looked at that the search from coarse to fine asks for, as a run does.
+        fell_back: whether these are all.
+    """
 
     case: SliceCase
     scored: Scored
     cut: bool
+    searched: Scored = field(init=False)
+    fell_back: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Search once."""
+        scored = self.scored
+        found = search_coarse_to_fine(scored.z_mm, lambda index: scored.scores[index])
+        object.__setattr__(self, "searched", Scored(found.scores, scored.z_mm, scored.truth))
+        object.__setattr__(self, "fell_back", found.fell_back)
 
     @property
     def slice_mm(self) -> float:
@@ -146,8 +163,8 @@ def views(model: torch.nn.Module, case: SliceCase, settings: InputSettings, seed
 
 
 def answers(view: View, decoder: Decoder) -> list[Answer]:
-    """The decoder's answers for a view, of markers whose truth is known."""
-    scored, case = view.scored, view.case
+    """The decoder's answers for a view searched from coarse to fine, of markers whose truth is known."""
+    scored, case = view.searched, view.case
     out = decode(scored.scores, scored.z_mm, decoder)
     n = len(scored.z_mm)
     found = [-np.inf if s == -1 else np.inf if s == n else float(scored.z_mm[s]) for s in out.states]
@@ -169,13 +186,11 @@ class Search:
     fell_back: bool
 
 
-def compare_search(view: View, decoder: Decoder, plan: SearchPlan | None = None) -> Search:
+def compare_search(view: View, decoder: Decoder) -> Search:
     """Whether the coarse-to-fine search gives the exhaustive answer, and what share of the slices it looks at."""
-    scored = view.scored
-    found = search_coarse_to_fine(scored.z_mm, lambda index: scored.scores[index], plan)
-    fast = decode(found.scores, scored.z_mm, decoder).states
-    same = fast == decode(scored.scores, scored.z_mm, decoder).states
-    return Search(view.case.name, same, float(found.evaluated.mean()), found.fell_back)
+    fast, every = (decode(one.scores, one.z_mm, decoder).states for one in (view.searched, view.scored))
+    share = float(np.isfinite(view.searched.scores[:, 0]).mean())
+    return Search(view.case.name, fast == every, share, view.fell_back)
 
 
 def calibration_error(confidence: np.ndarray, right: np.ndarray) -> float:

@@ -19,7 +19,7 @@ from manabi.context import Context
 from manabi.errors import InvalidInputError
 from manabi.parameters import Parameters
 from manabi.provenance import provenance
-from manabi.result import Result, Table
+from manabi.result import Cell, Result, Table
 from manabi.volume import Volume
 
 if TYPE_CHECKING:
@@ -166,6 +166,15 @@ class Method(ABC, Generic[P]):
 
         Args:
             images: input, output and reference, in this order, by what a reader calls them.
+        """
+        return {}
+
+    def compare_truth(self, truth: Mapping[str, Cell], result: Result) -> dict[str, Table]:
+        """Hold a result against what a phantom knows, as in a demo; no tables where the method has no way to.
+
+        Args:
+            truth: of the case, see :attr:`manabi.phantoms.base.Case.truth`.
+            result: of a run on the case.
         """
         return {}
 

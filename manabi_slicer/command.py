@@ -6,9 +6,8 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
 
-import qt
-
 from manabi_slicer import process
+from manabi_slicer.slots import timer
 
 POLL_MS = 100
 
@@ -30,9 +29,7 @@ class Command:
         self._process = (start or process.start)(command, dict(os.environ))
         self._said: list[bytes] = []
         self._readers = [self._reader(self._process.stdout), self._reader(self._process.stderr)]
-        self._timer = qt.QTimer()
-        self._timer.setInterval(POLL_MS)
-        self._timer.connect("timeout()", self._poll)
+        self._timer = timer(POLL_MS, self._poll)
         self._timer.start()
 
     @property

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -13,6 +12,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from manabi_slicer import interaction
+from manabi_slicer.slots import calling
 
 if TYPE_CHECKING:
     from slicer import vtkMRMLNode
@@ -32,12 +32,8 @@ def add_menu(button: Any, on_chosen: Callable[[str], None]) -> None:
     """Give a button a menu of the formats; ``on_chosen`` is called with the format's name."""
     menu = qt.QMenu(button)
     for name, text in FORMATS.items():
-        menu.addAction(text).connect("triggered(bool)", partial(_call, on_chosen, name))
+        menu.addAction(text).connect("triggered(bool)", calling(on_chosen, name))
     button.setMenu(menu)
-
-
-def _call(on_chosen: Callable[[str], None], name: str, *_: object) -> None:
-    on_chosen(name)
 
 
 def ask_and_export(logic: ManabiLogic, nodes: Mapping[str, vtkMRMLNode | None], image_format: str) -> str:

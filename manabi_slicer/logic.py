@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +33,7 @@ Nodes = dict[str, "vtkMRMLNode"]
 class ManabiLogic(ScriptedLoadableModuleLogic):
     """What a module can do without its panel.
 
-    A module's logic names its method and adds a typed ``process``.
+    A module's logic names its method and the class of its parameter node, and adds a typed ``process``.
 
     Args:
         worker: the background worker; by default the one all modules share. Tests give one with a process of theirs.
@@ -40,6 +41,8 @@ class ManabiLogic(ScriptedLoadableModuleLogic):
     """
 
     methodName = ""
+    parameterNodeClass: Any = None
+    """A class made with Slicer's ``parameterNodeWrapper``."""
 
     def __init__(self, worker: Session | None = None, times: RunTimes | None = None) -> None:
         ScriptedLoadableModuleLogic.__init__(self)
@@ -55,6 +58,10 @@ class ManabiLogic(ScriptedLoadableModuleLogic):
         if self._method is None:
             self._method = registry.method(self.methodName)
         return self._method
+
+    def getParameterNode(self) -> Any:
+        """The scene's parameter node of this module, made where there is none, as a :attr:`parameterNodeClass`."""
+        return self.parameterNodeClass(ScriptedLoadableModuleLogic.getParameterNode(self))
 
     # --- running ------------------------------------------------------------------------------------
 
@@ -125,8 +132,12 @@ class ManabiLogic(ScriptedLoadableModuleLogic):
         """The outputs of an input that are in the scene, whenever they were made."""
         return bridge.find_outputs(inputNode, self.methodName) if inputNode is not None else {}
 
-    def resultOf(self, inputNode: vtkMRMLNode) -> Result:
+    def resultOf(self, inputNode: vtkMRMLNode, volumes: bool = True) -> Result:
         """The result of an input as the scene shows it, with what the user changed in its nodes.
+
+        Args:
+            inputNode: the first input.
+            volumes: whether its volumes are read too, which takes a while.
 
         Raises:
             InvalidInputError: when the input has no outputs.
@@ -134,7 +145,27 @@ class ManabiLogic(ScriptedLoadableModuleLogic):
         outputs = self.outputsOf(inputNode)
         if not outputs:
             raise InvalidInputError(_("There is no result yet. Press Apply first."))
-        return bridge.result_from_nodes(outputs)
+        return bridge.result_from_nodes(
+            {key: node for key, node in outputs.items() if volumes or not key.startswith("volumes/")}
+        )
+
+    def keep(
+        self, result: Result, inputs: Sequence[vtkMRMLNode | None], chosen: Mapping[str, vtkMRMLNode] | None = None
+    ) -> Nodes:  # fmt: skip
+        """Put a result into the scene, in the place of the former one of the same input; :meth:`undo` takes it back.
+
+        Args:
+            result: of this module's method.
+            inputs: nodes it was made from; the first one is the input that it belongs to.
+            chosen: output node by key, where the user chose one.
+
+        Returns:
+            The output nodes by key.
+        """
+        return bridge.result_to_nodes(
+            result, method=self.methodName, title=self.method.title, input_node=inputs[0], chosen=chosen or {},
+            inputs=list(inputs),
+        )  # fmt: skip
 
     def warningsOf(self, outputs: Nodes) -> list[str]:
         """The warnings of a result, from its report; empty where there is none."""
@@ -175,7 +206,11 @@ class ManabiLogic(ScriptedLoadableModuleLogic):
         return inputNode is not None and bridge.can_undo(inputNode, self.methodName)
 
     def undo(self) -> bool:
-        """Put the outputs back as they were before the last run; False where nothing can be undone."""
+        """Take back the last result that entered the scene (by a run, or by a correction), whichever method's it is.
+
+        Returns:
+            False where nothing can be undone; once undone, there is nothing more.
+        """
         return bridge.undo()
 
     def _keep(self, request: Request, result: Result, watch: Watch | None = None) -> Nodes:
@@ -186,10 +221,8 @@ class ManabiLogic(ScriptedLoadableModuleLogic):
             )
         if watch is not None:
             result = watch.follow(result, first)
-        return bridge.result_to_nodes(
-            result, method=self.methodName, title=self.method.title, input_node=first, chosen=request.chosen,
-            inputs=list(request.nodes.values()),
-        )  # fmt: skip
+        others = [node for name, node in request.nodes.items() if name != self.method.inputs[0].name]
+        return self.keep(result, [first, *others], request.chosen)
 
     def _kind(self, request: Request) -> str:
         return f"{self.methodName}|{request.device}|{request.precision}"

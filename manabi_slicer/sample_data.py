@@ -6,11 +6,12 @@ The case is simulated once, beside Slicer, and kept in Slicer's cache; loading i
 from __future__ import annotations
 
 import dataclasses
+import json
 import logging
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import qt
 import slicer
@@ -51,15 +52,16 @@ class Sample:
     seed: int = 1
 
 
-def register(sample: Sample, thumbnail: str) -> None:
+def register(sample: Sample, module_file: str) -> None:
     """List a sample in the Sample Data module; call it when Slicer has started, or from a test.
 
     Args:
         sample: the case.
-        thumbnail: path of its picture.
+        module_file: ``__file__`` of its module, whose icon is shown for it.
     """
     import SampleData
 
+    icon = Path(module_file).resolve().parent / "Resources" / "Icons" / f"{sample.module}.svg"
     logic = SampleData.SampleDataLogic
     if hasattr(logic, "registerCustomSampleDataCategory"):
         logic.registerCustomSampleDataCategory(CATEGORY, title=CATEGORY)
@@ -72,7 +74,7 @@ def register(sample: Sample, thumbnail: str) -> None:
         loadFiles=[],
         loadFileTypes=[],
         checksums=[],
-        thumbnailFileName=thumbnail,
+        thumbnailFileName=str(icon),
         customDownloader=lambda source=None: load_shown(sample),
     )
 
@@ -123,6 +125,11 @@ def cached(sample: Sample) -> Path:
     if not (case / "case.json").is_file():
         simulate(sample, base)
     return case
+
+
+def truth(sample: Sample) -> dict[str, Any]:
+    """What the simulation knows of its patient (``truth.json``), simulated now where the cache has none."""
+    return dict(json.loads((cached(sample) / "truth.json").read_text(encoding="utf-8")))
 
 
 def simulate(sample: Sample, folder: Path) -> None:

@@ -1,17 +1,17 @@
 """The panel that every module's panel derives from; a module adds only what is its own.
 
 A module's widget names its logic, builds requests from its parameter node, and shows results. Its ``.ui`` holds the
-inputs and options, and two empty widgets with a layout: ``runContainer``, where Apply, progress and messages go, and
-``moreContainer``, where models and log go.
+inputs and options, the button ``sampleButton``, and two empty widgets with a layout: ``runContainer``, where Apply,
+progress and messages go, and ``moreContainer``, where models and log go.
 """
 
 from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import qt
 import slicer
 import vtk
 from slicer.i18n import tr as _
@@ -19,13 +19,15 @@ from slicer.ScriptedLoadableModule import ScriptedLoadableModuleWidget
 from slicer.util import VTKObservationMixin
 
 from manabi.errors import CancelledError, ManabiError
-from manabi_slicer import exporting, interaction
+from manabi_slicer import exporting, interaction, slots
 from manabi_slicer.install import Installer, missing
+from manabi_slicer.panels.batch_panel import BatchPanel
 from manabi_slicer.panels.loading import load
 from manabi_slicer.panels.log_panel import LogPanel
 from manabi_slicer.panels.messages import split
 from manabi_slicer.panels.models_panel import ModelsPanel
 from manabi_slicer.panels.run_panel import RunPanel
+from manabi_slicer.panels.sample_button import SampleButton
 from manabi_slicer.preflight import Preflight
 from manabi_slicer.request import Request
 from manabi_slicer.run import Run, State, clock_text
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from slicer import vtkMRMLNode
 
     from manabi_slicer.logic import ManabiLogic, Nodes
+    from manabi_slicer.sample_data import Sample
 
 POLL_MS = 100
 REST_MS = 60_000
@@ -45,9 +48,14 @@ _log = logging.getLogger(__name__)
 class ManabiWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     """Loads the ``.ui``, binds the parameter node, runs, and tells.
 
-    A module overrides :meth:`createLogic`, :meth:`request` and :meth:`showResult`, and where it needs to
-    :meth:`reasonNotToApply`, :meth:`selectDefaults` and :meth:`outputsChanged`.
+    A module names its :attr:`sample`, overrides :meth:`createLogic`, :meth:`request` and :meth:`showResult`, and where
+    it needs to :meth:`reasonNotToApply`, :meth:`selectDefaults`, :meth:`sampleLoaded`, :meth:`outputsChanged` and
+    :meth:`letGo`.
     """
+
+    sample: Sample
+    batchColumns: Sequence[str] = ()
+    """What the panel shows of a batch's table, where the module's ``.ui`` has a ``batchContainer`` for batches."""
 
     def __init__(self, parent: Any = None) -> None:
         ScriptedLoadableModuleWidget.__init__(self, parent)
@@ -55,6 +63,7 @@ class ManabiWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.logic: Any = None
         self.ui: Any = None
         self.run: Run | None = None
+        self.batchPanel: BatchPanel | None = None
         self._parameterNode: Any = None
         self._guiTag: int | None = None
         self.timer: Any = None
@@ -78,6 +87,13 @@ class ManabiWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def outputsChanged(self, outputs: Nodes) -> None:
         """The outputs of the chosen input changed (perhaps to none): show them in the panel."""
+
+    def sampleLoaded(self, parameterNode: Any, nodes: Sequence[vtkMRMLNode]) -> None:
+        """Choose what was loaded of the sample; by default its first volume as the input."""
+        parameterNode.inputVolume = nodes[0]
+
+    def letGo(self) -> None:
+        """The scene is about to be closed, or the panel ends: hold none of the scene's nodes any longer."""
 
     def selectDefaults(self, parameterNode: Any) -> None:
         """Choose inputs that are likely meant, to save a click; by default the first volume of the scene."""
@@ -113,12 +129,13 @@ class ManabiWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.logPanel = LogPanel(more)
         self.modelsPanel = ModelsPanel(self.runPanel.ui, more, self.logic.methodName, self._onModelChosen)
         self.preflight = Preflight(self.runPanel, self.logPanel)
-        self.timer = qt.QTimer()
-        self.timer.setInterval(POLL_MS)
-        self.timer.connect("timeout()", self.onTimer)
-        self.restTimer = qt.QTimer()
-        self.restTimer.setInterval(REST_MS)
-        self.restTimer.connect("timeout()", self.onRestTimer)
+        sampleButton = slicer.util.findChild(uiWidget, "sampleButton")
+        self.sampleButton = SampleButton(sampleButton, self.sample, self._onSampleLoaded, self.tell)
+        if self.batchColumns:
+            container = slicer.util.findChild(uiWidget, "batchContainer")
+            self.batchPanel = BatchPanel(container, self.logic.methodName, self._batchRequest, self.batchColumns)
+        self.timer = slots.timer(POLL_MS, self.onTimer)
+        self.restTimer = slots.timer(REST_MS, self.onRestTimer)
         self.restTimer.start()
         self.runPanel.ui.showButton.connect("clicked(bool)", self.onShowButton)
         self.runPanel.ui.undoButton.connect("clicked(bool)", self.onUndoButton)
@@ -135,6 +152,9 @@ class ManabiWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         try:
             self.timer.stop()
             self.restTimer.stop()
+            if self.batchPanel is not None:
+                self.batchPanel.close()
+            self.letGo()
             self.setParameterNode(None)
             self.removeObservers()
             self.preflight.forget()
@@ -154,6 +174,7 @@ class ManabiWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onSceneStartClose(self, caller: Any = None, event: Any = None) -> None:
         """The scene is about to be closed: what runs is cancelled, nothing of it enters the next scene."""
+        self.letGo()
         self.setParameterNode(None)
         if self.run is not None:
             self._dropResult = True
@@ -238,6 +259,14 @@ class ManabiWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def _onModelChosen(self, name: str) -> None:
         if self._parameterNode is not None:
             self._parameterNode.model = name
+
+    def _batchRequest(self) -> Request:
+        """What a batch asks for: the panel's present choices."""
+        return self.request(self._parameterNode or self.logic.getParameterNode())
+
+    def _onSampleLoaded(self, nodes: Sequence[vtkMRMLNode]) -> None:
+        if self._parameterNode is not None:
+            self.sampleLoaded(self._parameterNode, nodes)
 
     # --- running ------------------------------------------------------------------------------------
 
@@ -351,10 +380,10 @@ class ManabiWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.showResult(outputs, volume)
 
     def onUndoButton(self) -> None:
-        """Put the outputs back as they were before the last Apply."""
+        """Put the outputs back as they were before Manabi last changed them: by Apply, or after a correction."""
         if self.logic.undo():
             self.runPanel.messages.clear()
-            self.runPanel.setStatus(_("The outputs are as they were before the last Apply."))
+            self.runPanel.setStatus(_("The outputs are as they were before Manabi last changed them."))
         self.refreshOutputs()
 
     def onExport(self, imageFormat: str) -> None:

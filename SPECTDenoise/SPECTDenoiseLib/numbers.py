@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import qt
 from slicer.i18n import tr as _
 
+from manabi_slicer import bridge
 from manabi_slicer.icons import is_dark
 
 if TYPE_CHECKING:
@@ -16,12 +17,6 @@ if TYPE_CHECKING:
 ALERT_INK, ALERT_INK_DARK = "#b3261e", "#ff8a80"
 """Of a change beyond the alert's limit, in light and in dark styles."""
 ROW_PX, HEADER_PX = 24, 22
-
-
-def column(node: vtkMRMLTableNode, name: str) -> list[str]:
-    """The cells of a column as text; an unknown value is empty."""
-    array = node.GetTable().GetColumnByName(name)
-    return [] if array is None else [str(array.GetVariantValue(n).ToString()) for n in range(array.GetNumberOfTuples())]
 
 
 def fill_changes(table: Any, node: vtkMRMLTableNode | None, alert_z: float) -> None:
@@ -33,7 +28,7 @@ def fill_changes(table: Any, node: vtkMRMLTableNode | None, alert_z: float) -> N
         alert_z: limit in standard errors.
     """
     titles = (_("Region"), _("Before"), _("After"), _("Change"), _("Standard errors"))
-    rows = [] if node is None else list(_rows(node))
+    rows = [_changes_row(row) for row in bridge.table_rows(node)]
     ink = ALERT_INK_DARK if is_dark() else ALERT_INK
     table.visible = bool(rows)
     table.setColumnCount(len(titles))
@@ -57,62 +52,56 @@ def fill_changes(table: Any, node: vtkMRMLTableNode | None, alert_z: float) -> N
 
 def grades_text(outputs: Mapping[str, vtkMRMLNode]) -> str:
     """The grade of each side after denoising, and before where it was another one; empty where none was given."""
-    node = outputs.get("tables/grades")
-    if node is None:
-        return ""
-    names = ("image", "side", "grade", "meaning", "probability")
-    found = {}
-    for image, side, grade, meaning, chance in zip(*(column(node, name) for name in names), strict=True):
-        found[image, side] = (_whole(grade), meaning, _number(chance))
+    found = {(row["image"], row["side"]): row for row in bridge.table_rows(outputs.get("tables/grades"))}
     lines = []
     for side, word in (("right", _("Right")), ("left", _("Left"))):
         after, before = found.get(("denoised", side)), found.get(("input", side))
         if after is None:
             continue
         line = _("{side}: grade {grade}, {meaning} (probability {chance})").format(
-            side=word, grade=after[0], meaning=after[1], chance="" if after[2] is None else f"{after[2]:.2f}"
-        )
-        if before is not None and before[0] != after[0]:
-            line += _("; before denoising grade {grade}").format(grade=before[0])
+            side=word, grade=_whole(after["grade"]), meaning=after["meaning"] or "",
+            chance=_text(after["probability"], "{:.2f}", unknown=""),
+        )  # fmt: skip
+        if before is not None and _whole(before["grade"]) != _whole(after["grade"]):
+            line += _("; before denoising grade {grade}").format(grade=_whole(before["grade"]))
         lines.append(line)
     return "\n".join(lines)
 
 
 def likeness_text(outputs: Mapping[str, vtkMRMLNode]) -> str:
     """How like the 25-minute scan the images before and after are; empty where there is none."""
-    node = outputs.get("tables/comparison")
-    if node is None:
+    rows = bridge.table_rows(outputs.get("tables/comparison"))
+    if not rows:
         return ""
-    scores = dict(zip(column(node, "image"), column(node, "ssim"), strict=True))
-    before, after = (_text(scores.get(name, ""), "{:.3f}") for name in ("input", "denoised"))
+    scores = {row["image"]: row["ssim"] for row in rows}
+    before, after = (_text(scores.get(name), "{:.3f}") for name in ("input", "denoised"))
     return _("Likeness to 25 minutes (SSIM): {before} before, {after} after").format(before=before, after=after)
 
 
-def _rows(node: vtkMRMLTableNode) -> list[tuple[tuple[str, ...], float]]:
-    names = ("structure", "side", "sbr_input", "sbr_denoised", "change_percent", "change_in_noise_sd")
-    rows = []
-    for structure, side, before, after, percent, z in zip(*(column(node, name) for name in names), strict=True):
-        cells = (
-            f"{structure} {side}".capitalize(), _text(before, "{:.2f}"), _text(after, "{:.2f}"),
-            _text(percent, "{:+.1f} %"), _text(z, "{:+.1f}"),
-        )  # fmt: skip
-        rows.append((cells, _number(z) or 0.0))
-    return rows
+def _changes_row(row: Mapping[str, Any]) -> tuple[tuple[str, ...], float]:
+    """A region's row as it is shown, and its change in standard errors."""
+    cells = (
+        f"{row['structure']} {row['side']}".capitalize(), _text(row["sbr_input"], "{:.2f}"),
+        _text(row["sbr_denoised"], "{:.2f}"), _text(row["change_percent"], "{:+.1f} %"),
+        _text(row["change_in_noise_sd"], "{:+.1f}"),
+    )  # fmt: skip
+    return cells, _number(row["change_in_noise_sd"]) or 0.0
 
 
-def _text(cell: str, form: str) -> str:
+def _text(cell: Any, form: str, unknown: str = "–") -> str:
     value = _number(cell)
-    return "–" if value is None else form.format(value).replace("-", "−")
+    return unknown if value is None else form.format(value).replace("-", "−")
 
 
-def _number(cell: str) -> float | None:
+def _number(cell: Any) -> float | None:
+    """A cell as a number; None where it is none, or unknown."""
     try:
         value = float(cell)
-    except ValueError:
+    except (TypeError, ValueError):
         return None
     return value if value == value else None
 
 
-def _whole(cell: str) -> str:
+def _whole(cell: Any) -> str:
     value = _number(cell)
-    return cell if value is None else f"{value:g}"
+    return str(cell or "") if value is None else f"{value:g}"

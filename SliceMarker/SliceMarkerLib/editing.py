@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any
 import qt
 from slicer.util import VTKObservationMixin
 
-from manabi_slicer.bridge import landmark_index
+from manabi_slicer.bridge import landmark_index, landmark_position
 
 if TYPE_CHECKING:
     from slicer import vtkMRMLMarkupsFiducialNode
 
+    from manabi_slicer.jumping import Point
+
 STILL_MM = 1e-4
 WAIT_MS = 200
 """Corrections are worked out when a point has been still for so long (our choice)."""
-Point = tuple[float, float, float]
 
 
 class PointsEditor(VTKObservationMixin):
@@ -83,12 +84,11 @@ class PointsEditor(VTKObservationMixin):
             now = node.GetNthControlPointPosition(index)
             if before is None or max(abs(a - b) for a, b in zip(now, before, strict=True)) < STILL_MM:
                 continue
-            world = [0.0, 0.0, 0.0]
-            node.GetNthControlPointPositionWorld(index, world)
+            world = landmark_position(node, name)
             node.SetNthControlPointPosition(index, *before)
             self._timer.stop()
-            if self._editable:
-                self._tell(name, (world[0], world[1], world[2]))
+            if self._editable and world is not None:
+                self._tell(name, world)
                 return
 
     def _tell(self, name: str, point: Point) -> None:

@@ -8,10 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from slicer.i18n import tr as _
 
+from manabi_slicer import bridge
+
 if TYPE_CHECKING:
     from slicer import vtkMRMLNode
 
 MARKERS = ("apex", "carina", "diaphragm")
+
+
+NOT_FOUND = "not found"
+"""Status of a marker that the rules did not find."""
 
 
 @dataclass(frozen=True)
@@ -42,14 +48,14 @@ def levels(outputs: Mapping[str, vtkMRMLNode]) -> dict[str, Level]:
     """The markers of a result by name; empty where there is none."""
     from manabi.slices.reading import NAMES
 
-    rows = {row.get("marker"): row for row in table_rows(outputs.get("tables/markers"))}
+    rows = {row.get("marker"): row for row in bridge.table_rows(outputs.get("tables/markers"))}
     return {name: _level(name, rows[NAMES[name]]) for name in MARKERS if NAMES[name] in rows}
 
 
 def slice_texts(outputs: Mapping[str, vtkMRMLNode]) -> list[tuple[int, str]]:
     """The representative slices: index along the input's own axis, and what the list says."""
     found = []
-    for row in table_rows(outputs.get("tables/representative")):
+    for row in bridge.table_rows(outputs.get("tables/representative")):
         index = int(row["slice"])
         words = [f"{int(row['number'])}", where_text(float(row["position_mm"])), _("slice {n}").format(n=index)]
         words += [str(row["marker"])] if row["marker"] else []
@@ -67,24 +73,16 @@ def where_text(position_mm: float) -> str:
     return f"{'S' if position_mm >= 0 else 'I'} {abs(position_mm):.1f} mm"
 
 
-def table_rows(node: vtkMRMLNode | None) -> list[dict[str, Any]]:
-    """The rows of an output's table by column."""
-    from manabi_slicer.bridge.tables import read_table
-
-    if node is None:
-        return []
-    table = read_table(node)
-    return [dict(zip(table.columns, row, strict=True)) for row in table.rows]
-
-
 def _level(marker: str, row: Mapping[str, Any]) -> Level:
     from SliceMarkerLib.corrections import BY_HAND
 
     by_hand = row["status"] == BY_HAND
     if row["slice"] is None:
-        reason = _("The {marker} is {where}: the image does not reach it.").format(
-            marker=title(marker).lower(), where=row["status"]
-        )
+        reason = (
+            _("The {marker} was not found.")
+            if row["status"] == NOT_FOUND
+            else _("The {marker} is {where}: the image does not reach it.")
+        ).format(marker=title(marker).lower(), where=row["status"])
         return Level(marker, f"{title(marker)}   {row['status']}", reason, None, by_hand)
     sure = _("by hand") if by_hand else "" if row["confidence"] is None else f"{float(row['confidence']):.0%}"
     words = [title(marker), where_text(float(row["position_mm"])), sure.replace("%", " %")]

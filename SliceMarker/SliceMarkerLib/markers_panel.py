@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from slicer.i18n import tr as _
 
+from manabi_slicer.slots import calling
 from SliceMarkerLib.levels import MARKERS, Level, levels, slice_texts, title
 
 if TYPE_CHECKING:
@@ -47,9 +47,9 @@ class MarkersPanel:
         self._slices: list[int] = []
         self._filling = False
         for marker in MARKERS:
-            self._button(marker).connect("clicked(bool)", partial(_call, actions.jump, marker))
-            self._button(marker, "Set").connect("clicked(bool)", partial(_call, actions.set_here, marker))
-            self._button(marker, "Back").connect("clicked(bool)", partial(_call, actions.put_back, marker))
+            self._button(marker).connect("clicked(bool)", calling(actions.jump, marker))
+            self._button(marker, "Set").connect("clicked(bool)", calling(actions.set_here, marker))
+            self._button(marker, "Back").connect("clicked(bool)", calling(actions.put_back, marker))
         ui.slicesList.connect("currentRowChanged(int)", self._onRow)
 
     def fill(self, outputs: Mapping[str, vtkMRMLNode], editable: bool) -> None:
@@ -99,7 +99,3 @@ class MarkersPanel:
     def _onRow(self, row: int) -> None:
         if not self._filling and 0 <= row < len(self._slices):
             self._actions.jump_to_slice(self._slices[row])
-
-
-def _call(action: Callable[[str], None], marker: str, *_args: object) -> None:
-    action(marker)

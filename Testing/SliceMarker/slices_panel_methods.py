@@ -45,7 +45,7 @@ class Quick(SliceMarker):
         reading = Reading((one, two, three), stack.z_mm, np.ones(stack.n, bool), np.zeros((stack.n, 3)))
         plan = representative.Plan(parameters.representative, parameters.count, parameters.spacing_mm)
         chosen = representative.choose(reading.levels_mm, stack.z_mm, plan)
-        warnings = report.alerts(reading, parameters.min_confidence, {}, True)
+        warnings = report.alerts(reading, parameters.min_confidence)
         warnings += representative.choice_notes(reading.levels_mm, stack.z_mm, plan, chosen)
         middle = ((volume.shape[2] - 1) / 2 + 1, (volume.shape[1] - 1) / 2 - 2)
         tables = {

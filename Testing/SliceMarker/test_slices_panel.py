@@ -154,7 +154,9 @@ def test_undo_takes_the_last_correction_back_and_back_goes_to_where_the_marker_w
     user.drag(1, found + [0, 0, 4 * SPACING[2]])
     user.drag(1, world(user.points(), 1) + [0, 0, 2 * SPACING[2]])
     assert user.row(1)["slice"] == CARINA + 6
+    assert "correction" in user.run_ui.undoButton.toolTip
     user.run_ui.undoButton.click()
+    assert "before Manabi last changed them" in user.run_ui.statusLabel.text
     assert user.row(1)["slice"] == CARINA + 4
     assert user.kept() == [DIAPHRAGM, CARINA + 4, APEX]
     user.ui.carinaBackButton.click()

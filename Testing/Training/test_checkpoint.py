@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import zipfile
 
 import numpy as np
 import pytest
@@ -68,6 +69,26 @@ def test_code_in_a_checkpoint_is_not_run(tmp_path):
     torch.save({"format": 1, "evil": random.Random(3)}, tmp_path / "c.pt")
     with pytest.raises(CorruptModelError, match="cannot be read"):
         load_checkpoint(tmp_path / "c.pt")
+
+
+NOT_THERE, NOT_A_LIST, NOT_A_TUPLE = b"h\x09", b"K\x01)R", b"K\x01Q"
+"""Pickled: something kept as number 9, a call of the number 1, and tensor data by the number 1."""
+
+
+@pytest.mark.parametrize("damage", [NOT_THERE, NOT_A_LIST, NOT_A_TUPLE, b"", b"ccollections\nOrderedDict\nK\x01R"])
+@pytest.mark.parametrize("zipped", [True, False])
+def test_whatever_is_damaged_is_told_in_the_same_way(tmp_path, damage, zipped):
+    path, altered = tmp_path / "c.pt", b"\x80\x02" + damage + b"."
+    save_checkpoint(path, {"epoch": 1})
+    with zipfile.ZipFile(path) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, altered if name.endswith("data.pkl") else content)
+    if not zipped:
+        path.write_bytes(altered)
+    with pytest.raises(CorruptModelError, match="cannot be read .*Delete it, or train with --fresh"):
+        load_checkpoint(path)
 
 
 def test_another_file_is_no_checkpoint(tmp_path):

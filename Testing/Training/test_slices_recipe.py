@@ -20,7 +20,7 @@ from Training.slices_split import Split
 
 PLAIN = replace(
     TINY, rotate_deg=0.0, shift_mm=0.0, zoom=0.0, shift_hu=0.0, noise_hu=0.0, mirror=False, between_share=0.0,
-    end_share=0.0,
+    end_share=0.0, warp_mm=0.0, texture_hu=0.0,
 )  # fmt: skip
 
 
@@ -134,6 +134,33 @@ def test_a_round_field_of_view_takes_the_corners():
     cut = (out[:, 0, 0, 0] < -900.0).float().mean()
     assert 0.15 < float(cut) < 0.45
     assert bool((out[:, 0, 16, 16] > -200.0).all())
+
+
+def test_fields_of_view_are_round_or_rectangular():
+    planes = torch.zeros(400, 1, 64, 64)
+    out = augment(planes, replace(PLAIN, pixel_mm=6.0), torch.Generator().manual_seed(3))[:, 0] < -900.0
+    corner, side = out[:, 1, 1], out[:, 1, 32]
+    assert bool((corner & ~side).any()), "no field cuts a corner and leaves the middle of an edge"
+    whole_row = out[:, 1].all(1) & ~out[:, 32, 8:56].any(1)
+    assert bool(whole_row.any()), "no field cuts a whole row and leaves the middle ones"
+
+
+def test_opacities_appear_beside_the_middle_only():
+    planes = torch.full((300, 1, 64, 64), -850.0)
+    out = augment(planes, replace(PLAIN, pixel_mm=6.0), torch.Generator().manual_seed(4))[:, 0]
+    opaque = out > -300.0
+    assert 0.1 < float(opaque.flatten(1).any(1).float().mean()) < 0.4
+    assert not bool(opaque[:, :, 29:35].any())
+
+
+def test_soft_parts_become_patchy_and_air_does_not():
+    planes = torch.full((40, 1, 64, 64), -1000.0)
+    planes[..., 32:] = 40.0
+    patchy = augment(planes, replace(PLAIN, texture_hu=60.0), torch.Generator().manual_seed(6))
+    plain = augment(planes, PLAIN, torch.Generator().manual_seed(6))
+    soft, air = (slice(None), 0, slice(16, 48), slice(44, 52)), (slice(None), 0, slice(16, 48), slice(2, 12))
+    assert float(patchy[soft].std((1, 2)).median()) > 5.0 + float(plain[soft].std((1, 2)).median())
+    assert float((patchy[air] - plain[air]).abs().median()) < 1.0
 
 
 # --- loss and validation ----------------------------------------------------------------------------------------------

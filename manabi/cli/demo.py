@@ -37,7 +37,8 @@ def demo(
         case = _render(phantom, drawn, Context(device=device, seed=seed))
         inputs, pair = _inputs(method, phantom, drawn, case)
         result = run_shown(method, inputs, parameters, Context(device=device, seed=seed))
-        tables = method.compare(_compared(case, pair, result)) if pair else {}
+        images = method.compare(_compared(case, pair, result)) if pair else {}
+        tables = {**images, **method.compare_truth(case.truth, result)}
         with atomic_folder(output, overwrite=overwrite) as aside:
             write_case(case, aside / "phantom", phantom.to_json(drawn))
             write_result(result, aside / "result", method=method, inputs=inputs)

@@ -73,12 +73,14 @@ def _skin(nodes: Nodes, frame: Frame) -> Tensor:
     half = table(z, at, (wide - 8 + over, wide + over, wide + 5 + over, 0.99 * frame.a + 24 + over,
                          0.95 * frame.a + 46 + over, wings - 4, wings,
                          wings * 0.92, chest.neck * 1.55, chest.neck, chest.neck * 1.15))  # fmt: skip
-    f, k = frame.middle + frame.b, frame.middle - frame.b
+    f, k = frame.middle + frame.b, frame.behind + 25.0 + 0.55 * fat
     ahead = frame.lean * 105.0
     throat = [frame.lean * (top + high) + 25.0 for high in (0, 26, 58, 95)]
     front = table(z, at, (f + fat, f + 6 + fat, f + 12 + 0.8 * fat, f + 15 + 0.8 * fat, f + 6 + 0.7 * fat,
                           0.68 * f + 12 + 0.7 * fat, max(0.42 * f + 14 + 0.6 * fat, throat[0]),
                           max(0.3 * f + 12 + 0.5 * fat, throat[1]), throat[2], throat[3], throat[3] + 45))  # fmt: skip
+    _, across, _, deep = frame.section(z, top)
+    front = torch.where(z < 0.3 * top, torch.maximum(front, across + deep + 12.0 + 0.6 * fat), front)  # over the ribs
     nape = SPINE_BACK + ahead
     back = table(z, at, (k - 16 - 0.7 * fat, k - 20 - 0.7 * fat, k - 22 - 0.7 * fat, k - 24 - 0.7 * fat,
                          k - 22 - 0.7 * fat, k - 16 - 0.6 * fat, k - 8 - 0.6 * fat, 0.5 * (k + nape) - 12 - 0.3 * fat,
@@ -88,7 +90,7 @@ def _skin(nodes: Nodes, frame: Frame) -> Tensor:
     out = ellipse(nodes.x, nodes.y - middle, (half, deep + 4.0), 0.28)
     if chest.female:
         out = joined((out, *_breasts(nodes, frame)), 12.0)
-    flat = nodes.y - (k - 25.0 - 0.55 * fat)
+    flat = nodes.y - frame.behind
     return -joined((-out, -flat), 16.0)
 
 
@@ -196,6 +198,7 @@ def _great_vessels(canvas: Canvas, frame: Frame, blood: float) -> None:
     )  # fmt: skip
     numbers = np.array([(*a, *b, r) for a, b, r in cones])
     numbers[:, [0, 1, 3, 4, 6]] *= np.clip(m, 0.75, 1.3)
+    numbers[:, [2, 5]] += frame.chest.vessels_up
     t = torch.as_tensor(numbers, dtype=torch.float32, device=canvas.hu.device)
     canvas.capsules(t[:, :3], t[:, 3:6], t[:, 6], t[:, 6], blood)
     _gullet(canvas, frame)
@@ -223,7 +226,7 @@ def paint_couch(canvas: Canvas, frame: Frame) -> None:
     if chest.couch == "none":
         return
     x, y = canvas.x[None, None, :], canvas.y[None, :, None]
-    skin = frame.middle - frame.b - 26.0 - 0.55 * chest.fat
+    skin = frame.behind - 1.0
     outside = (canvas.hu < -600).float()
     if chest.couch == "curved":
         top = skin - 12.0 + 0.0011 * x.square()

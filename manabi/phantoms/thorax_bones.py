@@ -11,7 +11,7 @@ from torch import Tensor
 
 from manabi.phantoms.thorax_canvas import Canvas, edge
 from manabi.phantoms.thorax_parameters import Chest
-from manabi.phantoms.thorax_shape import Shapes
+from manabi.phantoms.thorax_shape import Shapes, vertebra_size
 
 CANCELLOUS, CORTICAL, CARTILAGE, DISC, CANAL = 230.0, 850.0, 115.0, 80.0, 25.0
 RIB_PITCH, RIB_FALL, RIB_FALL_OUT = 27.0, 0.5, 0.18
@@ -55,7 +55,7 @@ def paint_spine(canvas: Canvas, shapes: Shapes, rng: np.random.Generator) -> Non
     if box is None:
         return
     x, y, z = canvas.axes(box)
-    size = ((20.0 - z) / 300.0).clamp(-0.25, 0.35) + 1.0
+    size = vertebra_size(z)
     x, y = x / size, (y - shapes.spine[box[0]][:, None, None]) / size
     phase = (z / size + float(rng.uniform(0, VERTEBRA))) / VERTEBRA
     off = (phase - phase.floor() - 0.5).abs() * VERTEBRA

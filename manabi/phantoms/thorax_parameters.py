@@ -19,11 +19,14 @@ class Chest:
         dome_left: the same of the left side.
         recess: how far the dome falls towards the ribs behind; the lungs' lowest parts are there.
         mediastinum: half width at the carina.
+        vessels_up: how much higher than usual the great vessels lie over the carina.
         heart: scale of the heart, 1 for the average.
         fat: thickness of the fat below the skin.
         wall: thickness of the muscle over the ribs.
         arms: ``up``, ``down`` or ``one``.
         neck: half width of the neck.
+        front_recess: how much less the dome falls in front than at the side; near 0, lung reaches as low in front.
+        rear_recess: how much more it falls behind than at the side; negative where the bases behind are high.
         kyphosis: how much further back the spine is behind the heart.
         visceral: share of the abdomen between the organs that is fat, 0 to 1.
         uneven: standard deviation of the smooth random shift of the body's shapes.
@@ -46,11 +49,14 @@ class Chest:
     dome_left: float = 118.0
     recess: float = 64.0
     mediastinum: float = 30.0
+    vessels_up: float = 0.0
     heart: float = 1.0
     fat: float = 14.0
     wall: float = 16.0
     arms: str = "up"
     neck: float = 62.0
+    front_recess: float = 0.29
+    rear_recess: float = 0.1
     kyphosis: float = 0.0
     visceral: float = 0.5
     uneven: float = 3.0
@@ -72,6 +78,7 @@ class Airway:
         trachea: length of the trachea.
         diameter: its inner diameter.
         sabre: its width over its depth; below 0.7 a sabre-sheath trachea.
+        angular: how far its section is a triangle with the base behind, 0 (round) to 1.
         lean_deg: tilt of the trachea to the right and to the back, degrees.
         right_main: length of the right main bronchus.
         left_main: the same of the left one.
@@ -88,6 +95,7 @@ class Airway:
     trachea: float = 104.9
     diameter: float = 17.0
     sabre: float = 0.95
+    angular: float = 0.0
     lean_deg: tuple[float, float] = (2.0, 12.0)
     right_main: float = 13.6
     left_main: float = 48.3

@@ -21,6 +21,8 @@ HALF_WIDTH, HALF_DEPTH = 122.0, 90.0
 """Of the average chest's inside, in mm."""
 SPINE_Y = -41.0
 """Middle of the vertebral body behind the carina."""
+SPINOUS = 56.0
+"""From there to the tip of a spinous process, before a vertebra's size."""
 Hull = tuple[float, float, float, float, float, float]
 
 
@@ -72,6 +74,13 @@ class Frame:
         """Y of the middle of the lungs below the carina."""
         return SPINE_Y - 44.0 + self.b * 1.0
 
+    @cached_property
+    def behind(self) -> float:
+        """Y of the skin that the patient lies on: behind ribs and spinous processes."""
+        z = torch.linspace(self.lowest - 40.0, 0.4 * self.apex, 16)
+        tip = float((self.spine(z) - SPINOUS * vertebra_size(z)).min())
+        return min(self.middle - self.b - 25.0 - 0.55 * self.chest.fat, tip - 4.0 - 0.4 * self.chest.fat)
+
     def spine(self, z: Tensor) -> Tensor:
         """Y of the vertebral bodies' middle: forward with the trachea above, hollow at the chest, forward below."""
         bend = self.chest.kyphosis
@@ -91,6 +100,11 @@ class Frame:
         cap = (1.0 - ((z - 0.5 * apex) / (0.5 * apex)).clamp(min=0.0).square()).clamp(min=4e-3).sqrt()
         across = self.spine(z) - behind + depth
         return 0.5 * (lateral + medial), across, 0.5 * (lateral - medial) * cap, depth * cap
+
+
+def vertebra_size(z: Tensor) -> Tensor:
+    """How large a vertebra is, by level: small in the neck, large in the loins."""
+    return ((20.0 - z) / 300.0).clamp(-0.25, 0.35) + 1.0
 
 
 def dome_tops(chest: Chest, disease: Disease) -> tuple[float, float]:
@@ -147,7 +161,9 @@ def _dome(nodes: Nodes, frame: Frame, sign: float, top: float) -> Tensor:
     behind = ((-across - 0.25) / 0.5).clamp(0.0, 1.0)
     along = torch.where(along < 0, along * (0.3 + 0.7 * behind), along)
     square = (along.square() + across.square() - 0.14 * along.square() * across.square()).clamp(max=1.0)
-    share = 0.9 - 0.29 * across.clamp(-1, 1) - 0.19 * across.clamp(-1, 1).square()
+    fore, aft = across.clamp(0.0, 1.0), (-across).clamp(0.0, 1.0)
+    share = 0.9 - frame.chest.front_recess * (fore + 0.65 * fore.square())
+    share = share + frame.chest.rear_recess * (2.9 - 1.9 * aft) * aft
     return top - frame.drop * share * (0.55 * (1.0 - (1.0 - 0.9996 * square).sqrt()) + 0.45 * square)
 
 
@@ -181,17 +197,19 @@ def _mediastinum(nodes: Nodes, frame: Frame, heart: Tensor) -> Tensor:
     """Spine, aorta, central vessels, thin plates before and behind them, heart."""
     z, m = nodes.z[:, 0, 0], frame.chest.mediastinum
     ys = frame.spine(z)[:, None, None]
+    cx, cy, _, d = (v[:, None, None] for v in frame.section(z, frame.apex))
+    z = z - frame.chest.vessels_up
     spine = ellipse(nodes.x, nodes.y - ys + 12.0, (26.0, 32.0))
     top = max(frame.apex, 50.0)
     half = m * table(z, (-140, -75, -45, -20, 10, 45, 0.8 * top, top), (0.3, 0.6, 0.9, 1.12, 1.0, 0.95, 0.8, 0.7))
     depth = table(z, (-140, -75, -20, 10, 45, 0.8 * top, top), (16, 24, 34, 40, 40, 34, 28))
     ahead = table(z, (-140, -60, -10, 45, top), (-14, -6, 4, 8, 12 + 60 * frame.lean))
     centre = ellipse(nodes.x + 2.0, nodes.y - ahead[:, None, None], (half[:, None, None], depth[:, None, None]), 0.2)
-    cx, cy, _, d = (v[:, None, None] for v in frame.section(z, frame.apex))
     front = cy + d
     near = ((nodes.y - front + 22.0) / 22.0).clamp(0.0, 1.0)
     plate = torch.minimum(2.2 + 10.0 * near.square() - (nodes.x + 6.0).abs(), nodes.y - 15.0)
     rear = torch.minimum(8.0 - (nodes.x + 3.0).abs(), torch.minimum(nodes.y - ys, 20.0 - nodes.y))
     sweep = table(z, (-180, -60, 20, 40), (-12.0, -23.0, -24.0, -20.0))[:, None, None]
-    aorta = torch.minimum(14.0 - ((nodes.x - sweep).square() + (nodes.y - ys - 20.0).square()).sqrt(), 32.0 - nodes.z)
+    across = ((nodes.x - sweep).square() + (nodes.y - ys - 20.0).square()).sqrt()
+    aorta = torch.minimum(14.0 - across, 32.0 - z[:, None, None])
     return joined((spine, centre, heart + 1.0, plate, rear, aorta), 7.0)

@@ -21,6 +21,11 @@ Hull = tuple[float, float, float, float, float, float]
 """A lung's extent: x, y and z from and to."""
 WALL_HU = 30.0
 LUMEN_HU = -1000.0
+WIDE_SHARE, SHORT_SHARE = 0.2, 0.2
+"""Shares of chests whose main bronchi part at a wide angle (up to horizontal), and whose right upper lobe's bronchus
+leaves at the carina's level."""
+SECTIONS = (0.12, 0.16, 0.72)
+"""Shares of sabre-sheath, broad and ordinary tracheas."""
 SEGMENTAL = 3
 """Generation of the segmental bronchi."""
 MURRAY = 1 / 3
@@ -55,15 +60,19 @@ where its segments are (the right lung's 10, the left one's 9)."""
 def sample_airway(rng: np.random.Generator, female: bool) -> Airway:
     """Draw trachea and bronchi; means and deviations as :class:`Airway` says."""
     length, diameter = (101.4, 14.8) if female else (107.8, 18.0)
+    wide = float(rng.uniform(8.0, 26.0)) if rng.random() < WIDE_SHARE else 0.0
+    short = float(rng.uniform(0.0, 8.0)) if rng.random() < SHORT_SHARE else 0.0
+    sabre = (rng.uniform(0.6, 0.75), rng.uniform(1.12, 1.55), rng.uniform(0.82, 1.12))[rng.choice(3, p=SECTIONS)]
     return Airway(
         trachea=float(np.clip(rng.normal(length, 13.0), 70, 145)),
         diameter=float(np.clip(rng.normal(diameter, 2.2), 10.5, 25)),
-        sabre=float(rng.uniform(0.6, 0.75) if rng.random() < 0.12 else rng.uniform(0.82, 1.12)),
+        sabre=float(sabre),
+        angular=float(rng.uniform(0.2, 1.0)) if rng.random() < 0.6 else 0.0,
         lean_deg=(float(rng.normal(2.0, 2.5)), float(np.clip(rng.normal(9.0, 5.0), 0, 20))),
-        right_main=float(np.clip(rng.normal(13.6, 4.3), 6, 26)),
+        right_main=short or float(np.clip(rng.normal(13.6, 4.3), 6, 26)),
         left_main=float(np.clip(rng.normal(48.3, 6.5), 32, 65)),
-        right_deg=float(np.clip(rng.normal(34.9, 6.0), 18, 52)),
-        left_deg=float(np.clip(rng.normal(42.5, 6.5), 25, 60)),
+        right_deg=float(np.clip(rng.normal(35.5, 8.0) + wide, 16, 70)),
+        left_deg=float(np.clip(rng.normal(43.5, 8.0) + wide, 22, 76)),
         right_diameter=float(np.clip(rng.normal(diameter * 0.78, 1.2), 8, 18)),
         left_diameter=float(np.clip(rng.normal(diameter * 0.68, 1.0), 7, 16)),
         diverticulum=float(rng.uniform(2.5, 6.0)) if rng.random() < 0.08 else 0.0,
@@ -79,7 +88,11 @@ def grow_airways(airway: Airway, hulls: Mapping[str, Hull]) -> Capsules:
     ends = {side: _main(tree, airway, side) for side in ("right", "left")}
     points = [trachea_at(airway, share) for share in np.linspace(0.0, 1.0, 6)]
     for number, (a, b) in enumerate(zip(points, points[1:], strict=False)):
-        tree.add(b, a, radius, min(radius, 0.95 * fork_height(airway)) if number == 0 else radius, 0)
+        low = min(radius, 0.95 * fork_height(airway)) if number == 0 else radius
+        tree.add(b, a, radius, low, 0)
+        for sign in (-1.0, 1.0) if airway.angular else ():
+            corner = np.array([0.72 * sign, -0.5, 0.0]) * airway.angular
+            tree.add(b + corner * radius, a + corner * low, 0.55 * radius, 0.55 * low, 0)
     tree.add(points[-1], points[-1] + np.array([0.0, -4.0, 45.0]), radius * 0.8, radius * 1.1, 0)
     rng = np.random.default_rng(airway.tree_seed)
     for side, (end, r) in ends.items():

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy.special import log_ndtr, logsumexp
+from scipy.special import log_ndtr
 
 from manabi.errors import InvalidInputError
 from manabi.slices.reading import MARKERS, NEAR_MM
@@ -25,6 +25,8 @@ FARTHEST_MM = 100.0
 """Distances beyond are not told apart by the network's hyperbolic tangent."""
 REFERENCE_MM = 4.0
 """Slice distance that scores are normalised to: a stack twice as dense has twice the candidates."""
+MOST_LOGIT, LEAST = 30.0, 1e-6
+"""Larger logits are cut off, and smaller probabilities are not told apart."""
 BELOW, ABOVE = 0, -1
 """States of a marker: below the image, each slice from the feet, above the image."""
 
@@ -81,8 +83,9 @@ def decode(scores: np.ndarray, z_mm: np.ndarray, decoder: Decoder) -> Decoded:
     """The most probable levels in order, and each level's posterior.
 
     Args:
-        scores: ``(n, 6)`` network outputs from the feet to the head; rows of NaN for slices that were not evaluated,
-            which are no candidates. The end slices must be evaluated.
+        scores: ``(n, 6)`` network outputs from the feet to the head; rows of NaN for slices that were not evaluated:
+            none of them is the answer, and their scores are taken to lie between their neighbours'. The end slices
+            must be evaluated.
         z_mm: ``(n,)`` positions, increasing.
         decoder: of the network's bundle.
 
@@ -91,42 +94,69 @@ def decode(scores: np.ndarray, z_mm: np.ndarray, decoder: Decoder) -> Decoded:
     """
     if not np.isfinite(scores[[0, -1]]).all():
         raise InvalidInputError("The first and the last slice must be evaluated before levels can be decoded.")
-    scores = np.asarray(scores, np.float64)  # in single precision the fit's small steps would vanish
-    candidates = np.flatnonzero(np.isfinite(scores[:, 0]))
-    z = np.asarray(z_mm, float)
-    single = _single(scores[candidates], z[candidates], z, decoder)
-    pairs = [_pair(z[candidates], z, decoder, which) for which in range(2)]
-    best = _best(single, pairs)
-    margins = _marginals(single, pairs)
-    n = len(z)
-    posterior = np.zeros((3, n + 2))
-    posterior[:, np.concatenate([[0], candidates + 1, [n + 1]])] = margins
-    states = tuple(_state(s, candidates, n) for s in best)
-    confidence = tuple(_mass(posterior[m], state, z) for m, state in enumerate(states))
+    z, scores = np.asarray(z_mm, float), np.asarray(scores, np.float64)
+    known, filled = np.isfinite(scores[:, 0]), filled_scores(scores, z)
+    single = _single(filled, z, decoder)
+    pairs = [_pair(z, decoder, which) for which in range(2)]
+    posterior = _marginals(single, [np.exp(pair) for pair in pairs])
+    single[:, 1:-1][:, ~known] = -np.inf
+    states = tuple(s - 1 for s in _best(single, pairs))
+    confidence = tuple(near_mass(posterior[m], state, z) for m, state in enumerate(states))
     return Decoded(states, posterior, confidence)  # type: ignore[arg-type]
 
 
-def _state(best: int, candidates: np.ndarray, n: int) -> int:
-    if best == 0:
-        return -1
-    return n if best == len(candidates) + 1 else int(candidates[best - 1])
+def filled_scores(scores: np.ndarray, z_mm: np.ndarray) -> np.ndarray:
+    """Scores with those of slices that were not looked at filled in: no answers, but not impossible either.
+
+    They lie on the line between the neighbours that were looked at, or lower, where the scores fall from a peak and
+    the fall goes on; never below both neighbours.
+
+    Raises:
+        InvalidInputError: where an end slice was not evaluated.
+    """
+    known = np.isfinite(scores[:, 0])
+    if not known[[0, -1]].all():
+        raise InvalidInputError("The first and the last slice must be evaluated before levels can be decoded.")
+    if known.all():
+        return scores
+    filled = np.stack([np.interp(z_mm, z_mm[known], scores[known, c]) for c in range(scores.shape[1])], axis=1)
+    looked = np.flatnonzero(known)
+    for a, b in zip(looked, looked[1:], strict=False):
+        if b - a == 1:
+            continue
+        gap, least = slice(a + 1, b), np.minimum(scores[a], scores[b])
+        for end, before in ((a, a - 1), (b, b + 1)):
+            if 0 <= before < len(z_mm) and known[before]:
+                slope = (scores[end] - scores[before]) / (z_mm[end] - z_mm[before])
+                falls = scores[end] + slope[None] * (z_mm[gap] - z_mm[end])[:, None]
+                lower = np.where(scores[end] < scores[before], falls, np.inf)
+                filled[gap] = np.minimum(filled[gap], np.maximum(lower, least))
+    return filled
 
 
-def _mass(posterior: np.ndarray, state: int, z: np.ndarray) -> float:
-    """Probability that the answer counts as right."""
-    if state in (-1, len(z)):
+def near_mass(posterior: np.ndarray, state: int, z_mm: np.ndarray) -> float:
+    """Probability that an answer counts as right: that the level is within 4 mm of it, or not in the image.
+
+    Args:
+        posterior: ``(n + 2,)`` of one marker, as in :class:`Decoded`.
+        state: the answer.
+        z_mm: ``(n,)`` positions; a slice's probability is spread evenly over its thickness.
+    """
+    if state in (-1, len(z_mm)):
         return float(posterior[0 if state == -1 else -1])
-    near = np.abs(z - z[state]) <= NEAR_MM + 1e-6
-    return float(posterior[1:-1][near].sum())
+    step = _step(z_mm)
+    share = np.clip((NEAR_MM + step / 2 - np.abs(z_mm - z_mm[state])) / step, 0.0, 1.0)
+    return float((posterior[1:-1] * share).sum())
 
 
-def _single(scores: np.ndarray, z: np.ndarray, whole: np.ndarray, decoder: Decoder) -> np.ndarray:
-    """Log scores of the states of each marker by itself, ``(3, m + 2)``."""
-    density = np.log(_step(whole) / REFERENCE_MM)
+def _single(scores: np.ndarray, z: np.ndarray, decoder: Decoder) -> np.ndarray:
+    """Log scores of the states of each marker by itself, ``(3, n + 2)``."""
+    density = np.log(_step(z) / REFERENCE_MM)
     beyond = offsets_mm(scores[[0, -1]])
+    logits = np.clip(scores[:, :3], -MOST_LOGIT, MOST_LOGIT)
     out = np.empty((3, len(z) + 2))
     for m in range(3):
-        out[m, 1:-1] = decoder.scale[m] * scores[:, m] + density
+        out[m, 1:-1] = decoder.scale[m] * logits[:, m] + density
         out[m, BELOW] = decoder.absent[m] - decoder.per_mm[m] * beyond[0, m]
         out[m, ABOVE] = decoder.absent[m] + decoder.per_mm[m] * beyond[1, m]
     return out
@@ -136,15 +166,14 @@ def _step(z: np.ndarray) -> float:
     return float((z[-1] - z[0]) / (len(z) - 1)) if len(z) > 1 else REFERENCE_MM
 
 
-def _pair(z: np.ndarray, whole: np.ndarray, decoder: Decoder, which: int) -> np.ndarray:
-    """Log probability of two neighbouring markers' states, upper by lower, ``(m + 2, m + 2)``."""
-    mean, sd, step = decoder.gap_mm[which], decoder.gap_sd_mm[which], _step(whole)
-    m = len(z)
-    table = np.full((m + 2, m + 2), -np.inf)
+def _pair(z: np.ndarray, decoder: Decoder, which: int) -> np.ndarray:
+    """Log probability of two neighbouring markers' states, upper by lower, ``(n + 2, n + 2)``."""
+    mean, sd, step = decoder.gap_mm[which], decoder.gap_sd_mm[which], _step(z)
+    table = np.full((len(z) + 2, len(z) + 2), -np.inf)
     gap = z[:, None] - z[None]
     peak = -0.5 * ((gap - mean) / sd) ** 2
     table[1:-1, 1:-1] = np.where(gap > 0, peak, -np.inf)
-    top, bottom = whole[-1] + step / 2, whole[0] - step / 2
+    top, bottom = z[-1] + step / 2, z[0] - step / 2
     tail = np.log(sd * np.sqrt(2 * np.pi) / REFERENCE_MM)
     table[ABOVE, 1:-1] = np.minimum(log_ndtr((mean - (top - z)) / sd) + tail, 0.0)
     table[1:-1, BELOW] = np.minimum(log_ndtr((mean - (z - bottom)) / sd) + tail, 0.0)
@@ -164,14 +193,18 @@ def _best(single: np.ndarray, pairs: Sequence[np.ndarray]) -> tuple[int, int, in
 
 
 def _marginals(single: np.ndarray, pairs: Sequence[np.ndarray]) -> np.ndarray:
-    """Posterior of each marker's states (forward and backward sums over the chain), ``(3, m + 2)``."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        upper = logsumexp(single[0][:, None] + pairs[0], axis=0)
-        lower = logsumexp(pairs[1] + single[2][None], axis=1)
-        apex = single[0] + logsumexp(pairs[0] + (single[1] + lower)[None], axis=1)
-        diaphragm = single[2] + logsumexp(pairs[1] + (single[1] + upper)[:, None], axis=0)
-        out = np.stack([apex, upper + single[1] + lower, diaphragm])
-        return np.exp(out - logsumexp(out, axis=1, keepdims=True))
+    """Posterior of each marker's states (forward and backward sums over the chain), ``(3, n + 2)``.
+
+    Args:
+        single: log scores.
+        pairs: probabilities of neighbouring markers' states, not their logarithms.
+    """
+    apex, carina, diaphragm = np.exp(single - single.max(axis=1, keepdims=True))
+    upper, lower = apex @ pairs[0], pairs[1] @ diaphragm
+    out = np.stack([
+        apex * (pairs[0] @ (carina * lower)), upper * carina * lower, diaphragm * ((upper * carina) @ pairs[1])
+    ])  # fmt: skip
+    return out / out.sum(axis=1, keepdims=True)
 
 
 # --- fitting ---------------------------------------------------------------------------------------------------------
@@ -182,7 +215,7 @@ class Scored:
     """A case to fit the decoder to.
 
     Attributes:
-        scores: ``(n, 6)`` network outputs at every slice.
+        scores: ``(n, 6)`` network outputs; rows of NaN as in :func:`decode`.
         z_mm: ``(n,)``.
         truth: for each marker its position in mm, ``inf`` above and ``-inf`` below the image; NaN where unknown.
     """
@@ -192,15 +225,23 @@ class Scored:
     truth: tuple[float, float, float]
 
 
-def right_mass(case: Scored, decoder: Decoder) -> np.ndarray:
-    """Posterior of what counts as right, by marker: within 4 mm of the truth, or not in the image; NaN if unknown."""
-    posterior = decode(case.scores, case.z_mm, decoder).posterior
-    out = np.full(3, np.nan)
+def surprise(posterior: np.ndarray, case: Scored) -> list[float]:
+    """Minus log posterior of the truth, for each marker whose truth is known.
+
+    Between two slices the posterior is interpolated. This is a proper score: in the mean it is least for the posterior
+    that is true, so that fitting by it makes the confidence true.
+    """
+    out = []
     for m, truth in enumerate(case.truth):
+        if np.isnan(truth):
+            continue
         if np.isinf(truth):
-            out[m] = posterior[m, 0 if truth < 0 else -1]
-        elif np.isfinite(truth):
-            out[m] = posterior[m, 1:-1][np.abs(case.z_mm - truth) <= NEAR_MM + _step(case.z_mm) / 2].sum()
+            out.append(-np.log(posterior[m, 0 if truth < 0 else -1] + LEAST))
+            continue
+        place = float(np.interp(truth, case.z_mm, np.arange(len(case.z_mm))))
+        k, share = int(place), place % 1.0
+        here, after = posterior[m, 1:-1][[k, min(k + 1, len(case.z_mm) - 1)]]
+        out.append(float(-np.log((1.0 - share) * here + share * after + LEAST)))
     return out
 
 
@@ -225,11 +266,14 @@ def fit_decoder(cases: Sequence[Scored], start: Decoder | None = None, rounds: i
     first = _with_gaps(start or Decoder(), cases)
     x0 = np.concatenate([np.log(first.scale), first.absent, np.log(first.per_mm)])
 
+    filled = [filled_scores(np.asarray(case.scores, np.float64), case.z_mm) for case in cases]
+    pairs = [[np.exp(_pair(case.z_mm, first, which)) for which in range(2)] for case in cases]
+
     def loss(x: np.ndarray) -> float:
-        decoder = _unpacked(x, first)
-        masses = np.stack([right_mass(case, decoder) for case in cases])
-        known = masses[np.isfinite(masses)]
-        return float(-np.log(known + 1e-6).mean() + 1e-3 * np.square(x - x0).sum())
+        decoder, values = _unpacked(x, first), []
+        for case, scores, pair in zip(cases, filled, pairs, strict=True):
+            values += surprise(_marginals(_single(scores, case.z_mm, decoder), pair), case)
+        return float(np.mean(values) + 1e-3 * np.square(x - x0).sum())
 
     found = minimize(loss, x0, method="L-BFGS-B", options={"maxiter": rounds})
     return _unpacked(found.x, first)

@@ -105,8 +105,12 @@ def _sure_color(scene: Scene, one: Shown) -> str:
 def _draw_absent(page: Page, one: Shown, box: tuple[float, float, float, float]) -> None:
     left, top, width, height = box
     page.axes(*box, frame=style.RULE).set_facecolor(style.BAND)
-    page.text(left + width / 2, top + height / 2 - 12, "Not in the image", style.HEADING, style.MUTED, True, "center")
-    where = {"above the image": "it lies above the upper end", "below the image": "it lies below the lower end"}
+    heading = "Not found" if one.status == "not found" else "Not in the image"
+    page.text(left + width / 2, top + height / 2 - 12, heading, style.HEADING, style.MUTED, True, "center")
+    where = {
+        "above the image": "it lies above the upper end", "below the image": "it lies below the lower end",
+        "not found": "it may be in the image",
+    }  # fmt: skip
     page.text(left + width / 2, top + height / 2 + 12, where.get(one.status, one.status), style.BODY, style.MUTED,
               align="center")  # fmt: skip
 

@@ -17,6 +17,8 @@ LEAST_LUNG_ML = (150.0, 25.0)
 """Of a lung that lies in the image as a whole, and of one that reaches the first or last slice (an abdomen's CT)."""
 SECOND_LUNG = 0.12
 """The second largest part of air is a lung when it is at least so large, as a share of the largest."""
+UPPER_END, LOWER_END = "lung reaches the image's upper end", "lung reaches the image's lower end"
+"""Notes of :func:`ends`."""
 GAS_HU = -970.0
 """A part whose median is lower is gas in a bowel, not lung: emphysema keeps vessels and walls."""
 FIBROSIS_HU = -750.0
@@ -108,10 +110,10 @@ def ends(area_mm2: np.ndarray) -> tuple[int | None, int | None, tuple[str, ...]]
     notes = []
     if area_mm2[-1] > EDGE_AREA_MM2:
         top = None
-        notes.append("lung reaches the image's upper end")
+        notes.append(UPPER_END)
     if area_mm2[0] > EDGE_AREA_MM2:
         lowest = None
-        notes.append("lung reaches the image's lower end")
+        notes.append(LOWER_END)
     return top, lowest, tuple(notes)
 
 

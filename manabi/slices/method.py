@@ -14,7 +14,7 @@ from manabi.context import Context
 from manabi.errors import InvalidInputError
 from manabi.method import InputSpec, Method
 from manabi.parameters import Parameters
-from manabi.result import Result
+from manabi.result import Cell, Result, Table
 from manabi.volume import Volume
 
 if TYPE_CHECKING:
@@ -90,9 +90,10 @@ class SliceMarker(Method[SliceParameters]):
         from manabi.slices.stack import AxialStack
 
         volume = inputs["ct"]
-        self._check_units(volume, context)
+        units = self._check_units(volume)
         context.progress(0.02, "Preparing")
         stack = AxialStack.of(volume, context)
+        uids = instance_uids(volume, stack) if parameters.uids else None
         rules = self._rules(stack, parameters, context)
         with context.span(0.4, 0.9):
             reading = self._read(stack, rules, parameters, context)
@@ -100,9 +101,9 @@ class SliceMarker(Method[SliceParameters]):
         plan = representative.Plan(parameters.representative, parameters.count, parameters.spacing_mm)
         chosen = representative.choose(reading.levels_mm, stack.z_mm, plan)
         rules_mm = {} if rules is None or parameters.finder == "rules" else rules.z_mm
-        has_lungs = None if rules is None else rules.lungs is not None and bool(rules.lungs.any())
         notes = representative.choice_notes(reading.levels_mm, stack.z_mm, plan, chosen)
-        alerts = report.alerts(reading, parameters.min_confidence, rules_mm, has_lungs)
+        compared = None if parameters.finder == "rules" else rules
+        alerts = [*units, *report.alerts(reading, parameters.min_confidence, compared)]
         result = Result(
             volumes={"representative": representative.representative_volume(volume, stack, chosen)},
             landmarks=report.landmarks(reading, stack, _centre(stack), _masks(rules)),
@@ -114,8 +115,7 @@ class SliceMarker(Method[SliceParameters]):
             measurements=report.measurements(reading, stack, parameters.min_confidence, alerts),
             warnings=[*alerts, *notes],
         )
-        if parameters.uids:
-            uids = instance_uids(volume, stack)
+        if uids is not None:
             result.tables = {key: report.with_uids(table, uids) for key, table in result.tables.items()}
         return result
 
@@ -128,13 +128,14 @@ class SliceMarker(Method[SliceParameters]):
     # --- parts of a run ---------------------------------------------------------------------------------------------
 
     @staticmethod
-    def _check_units(volume: Volume, context: Context) -> None:
+    def _check_units(volume: Volume) -> list[str]:
         lowest = float(np.asarray(volume.array).min())
-        if lowest > HU_LOWEST:
-            context.warn(
+        if lowest <= HU_LOWEST:
+            return []
+        return [
                 f"The values do not look like Hounsfield units (the lowest is {lowest:g}; air is -1000). Check that "
                 "the series was exported with its rescale intercept; disregard the markers otherwise."
-            )
+        ]
 
     @staticmethod
     def _rules(stack: AxialStack, parameters: SliceParameters, context: Context) -> RuleReading | None:
@@ -171,6 +172,12 @@ class SliceMarker(Method[SliceParameters]):
             context.warn(f"Bundle {bundle.name} {bundle.version}: {bundle.notice}.")
         return self._networks[key], Settings.of(bundle.facts.get("slices", {}))
 
+    def compare_truth(self, truth: Mapping[str, Cell], result: Result) -> dict[str, Table]:
+        """Each marker beside its true level, in mm (RAS coordinate S)."""
+        from manabi.slices.report import truth_table
+
+        return {"levels": truth_table(truth, result.measurements)}
+
     # --- figures and files ------------------------------------------------------------------------------------------
 
     def draw(self, inputs: Mapping[str, Volume], result: Result, folder: Path) -> list[Path]:
@@ -194,14 +201,17 @@ class SliceMarker(Method[SliceParameters]):
 def reading_of_rules(rules: RuleReading, stack: AxialStack) -> Reading:
     """The baseline's answer in the form of the network's; its confidence is not known and given as 0.5.
 
-    What the rules did not find is said to lie beyond the image on the marker's own side (the carina's: where the lungs
-    are not); the rules cannot tell "not found" from "not in the image".
+    A marker that they did not find is beyond the image only where lung reaches the image's end on its side; otherwise
+    it is simply not found.
     """
+    from manabi.slices.lungs import LOWER_END, UPPER_END
     from manabi.slices.reading import MARKERS, Absent, Found, Reading
 
-    sides: dict[str, Absent] = {"apex": "above", "carina": "above", "diaphragm": "below"}
-    if rules.index.get("apex") is not None and rules.index.get("diaphragm") is None:
-        sides["carina"] = "below"
+    sides: dict[str, Absent] = {marker: "unknown" for marker in MARKERS}
+    if UPPER_END in rules.notes:
+        sides["apex"] = "above"
+    if LOWER_END in rules.notes:
+        sides["diaphragm"] = "below"
     found = []
     for marker in MARKERS:
         index = rules.index.get(marker)
@@ -215,7 +225,7 @@ def reading_of_rules(rules: RuleReading, stack: AxialStack) -> Reading:
     return Reading((found[0], found[1], found[2]), stack.z_mm, nothing, np.full((stack.n, 3), np.nan))
 
 
-def instance_uids(volume: Volume, stack: AxialStack) -> Sequence[str] | None:
+def instance_uids(volume: Volume, stack: AxialStack) -> Sequence[str]:
     """SOP instance UID of each of the input's slices; raises InvalidInputError where they are not known."""
     source = volume.source
     uids = getattr(source, "instance_uids", ())

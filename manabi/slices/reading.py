@@ -18,7 +18,7 @@ DIAPHRAGM_OFFSET_MM = 24.0
 APEX_AREA_MM2 = 50.0
 """The apex is the first slice with more lung than this (our choice; the source says "appears")."""
 
-Absent = Literal["", "above", "below"]
+Absent = Literal["", "above", "below", "unknown"]
 
 
 @dataclass(frozen=True)
@@ -27,10 +27,11 @@ class Found:
 
     Attributes:
         marker: one of :data:`MARKERS`.
-        index: slice of the stack, counted from the feet; None where the marker is not in the image.
+        index: slice of the stack, counted from the feet; None where the marker is not in the image, or not found.
         z_mm: the slice's position; None likewise.
         confidence: probability that the answer is right: that the marker lies within 4 mm, or is not in the image.
-        absent: ``above`` or ``below`` where the marker lies beyond the image's end; empty where it is in the image.
+        absent: ``above`` or ``below`` where the marker lies beyond the image's end; ``unknown`` where the rules found
+            none, which need not mean that; empty where it is in the image.
         probability: ``(n,)``, that the marker is at each slice.
     """
 

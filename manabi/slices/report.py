@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from manabi.result import Cell, Landmark, Plot, Table
+from manabi.slices.lungs import LOWER_END, UPPER_END
 from manabi.slices.reading import MARKERS, NAMES, Found, Reading
 from manabi.slices.representative import Chosen
 from manabi.slices.stack import AxialStack
 
+if TYPE_CHECKING:
+    from manabi.slices.rules import RuleReading
+
 MARKER_COLUMNS = ("marker", "status", "slice", "position_mm", "confidence", "rules_position_mm")
 SLICE_COLUMNS = ("number", "slice", "position_mm", "fraction", "marker")
 PLACES = {"apex": "the lung apex", "carina": "the carina", "diaphragm": "the level above the diaphragm"}
+STATUS = {"": "in the image", "above": "above the image", "below": "below the image", "unknown": "not found"}
 _ENDS = {"above": "ends below it", "below": "ends above it"}
 DISAGREE_MM = 12.0
 """Network and rules further apart than this are flagged (our choice: three slices of 4 mm)."""
@@ -69,9 +75,20 @@ def measurements(reading: Reading, stack: AxialStack, min_confidence: float, ale
     return out
 
 
+def truth_table(truth: Mapping[str, Cell], measured: Mapping[str, Cell]) -> Table:
+    """A phantom's levels beside those that were found; see :func:`measurements`."""
+    rows: list[tuple[Cell, ...]] = []
+    for marker in MARKERS:
+        true, found = truth.get(f"{marker}_mm"), measured.get(f"{marker}_mm")
+        known = isinstance(true, int | float) and isinstance(found, int | float)
+        off = round(float(found) - float(true), 2) if known else None  # type: ignore[arg-type]
+        rows.append((NAMES[marker], true, found, off, measured.get(f"{marker}_status")))
+    return Table(("marker", "true_mm", "found_mm", "difference_mm", "status"), tuple(rows))
+
+
 def status(one: Found) -> str:
     """In the image, or beyond which end."""
-    return {"": "in the image", "above": "above the image", "below": "below the image"}[one.absent]
+    return STATUS[one.absent]
 
 
 def probability_plot(reading: Reading) -> Plot:
@@ -82,9 +99,16 @@ def probability_plot(reading: Reading) -> Plot:
 
 
 def alerts(
-    reading: Reading, min_confidence: float, rules_mm: Mapping[str, float | None], has_lungs: bool | None
+    reading: Reading, min_confidence: float, rules: RuleReading | None = None
 ) -> list[str]:
-    """What a reader must not overlook; each begins with one of the method's ``alert_prefixes``."""
+    """What a reader must not overlook; each begins with one of the method's ``alert_prefixes``.
+
+    Args:
+        reading: the answers.
+        min_confidence: less confident ones are flagged.
+        rules: what tracking of airway and lungs found, to hold against them.
+    """
+    has_lungs = None if rules is None else rules.lungs is not None and bool(rules.lungs.any())
     if has_lungs is False and all(one.absent or one.confidence < min_confidence for one in reading.found):
         return ["No lungs were recognised in this image. If it is not a CT of the chest, disregard the markers."]
     texts = [
@@ -92,26 +116,37 @@ def alerts(
         for one in reading.found
         if one.confidence < min_confidence
     ]
-    texts += [_disagreement(one, other) for one in reading.found if _differs(one, other := rules_mm.get(one.marker))]
+    texts += [text for one in reading.found if rules is not None and (text := disagreement(one, rules))]
     texts += [f"Check the markers: {flag}." for flag in reading.flags]
     texts += [
         f"Not in the image: {PLACES[one.marker]}. The scan {_ENDS[one.absent]}."
         for one in reading.found
-        if one.absent
+        if one.absent in _ENDS
+    ]
+    texts += [
+        f"Check the {NAMES[one.marker].lower()}: it was not found, which need not mean that it is not in the image."
+        for one in reading.found
+        if one.absent == "unknown"
     ]
     return texts
 
 
-def _differs(one: Found, other: float | None) -> bool:
-    return one.z_mm is not None and other is not None and abs(one.z_mm - other) > DISAGREE_MM
-
-
-def _disagreement(one: Found, other: float | None) -> str:
-    distance = abs((one.z_mm or 0.0) - (other or 0.0))
-    return (
-        f"Check the {NAMES[one.marker].lower()}: tracking of airway and lungs, which is independent of the network, "
-        f"puts it {distance:.0f} mm away."
-    )
+def disagreement(one: Found, rules: RuleReading) -> str:
+    """In what the rules contradict an answer; empty where they do not."""
+    other = rules.z_mm.get(one.marker)
+    ends = {"apex": ("above", UPPER_END), "diaphragm": ("below", LOWER_END)}
+    beyond, end = ends.get(one.marker, ("", ""))
+    says = ""
+    if one.z_mm is not None and other is not None and abs(one.z_mm - other) > DISAGREE_MM:
+        says = f"puts it {abs(one.z_mm - other):.0f} mm away"
+    elif one.absent and other is not None:
+        says = f"finds it in the image, at {other:.0f} mm"
+    elif one.z_mm is not None and end in rules.notes:
+        says = f"finds that {end}, so that it would lie {beyond} the image"
+    if not says:
+        return ""
+    name = NAMES[one.marker].lower()
+    return f"Check the {name}: tracking of airway and lungs, which is independent of the network, {says}."
 
 
 def landmarks(reading: Reading, stack: AxialStack, centre_ij: tuple[float, float], masks: Mapping[str, np.ndarray | None]) -> dict[str, Landmark]:  # noqa: E501

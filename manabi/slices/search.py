@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from manabi.errors import CorruptModelError
 from manabi.slices.decode import FARTHEST_MM, OFFSET_MM, offsets_mm
 
 Score = Callable[[np.ndarray], np.ndarray]
@@ -53,7 +54,16 @@ class Searched:
 
 def search_all(z_mm: np.ndarray, score: Score) -> Searched:
     """Look at every slice."""
-    return Searched(score(np.arange(len(z_mm))), calls=1)
+    return Searched(finite(score(np.arange(len(z_mm)))), calls=1)
+
+
+def finite(scores: np.ndarray) -> np.ndarray:
+    """The same scores; raises CorruptModelError where some are no numbers."""
+    if not np.isfinite(scores).all():
+        raise CorruptModelError(
+            "The network gave values that are no numbers. Check the model (manabi bundle verify), or run in float32."
+        )
+    return scores
 
 
 def search_coarse_to_fine(z_mm: np.ndarray, score: Score, plan: SearchPlan | None = None) -> Searched:
@@ -82,7 +92,7 @@ def _look(done: Searched, score: Score, indices: Iterable[int]) -> bool:
     """Score those not looked at yet; whether there were any."""
     new = np.array(sorted({int(k) for k in indices if not done.evaluated[int(k)]}), int)
     if len(new):
-        done.scores[new] = score(new)
+        done.scores[new] = finite(score(new))
         done.calls += 1
     return bool(len(new))
 

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from slicer import vtkMRMLMarkupsFiducialNode
 
 
-
 def build_landmarks(landmarks: Mapping[str, Landmark], world_to_local: np.ndarray) -> vtkMRMLMarkupsFiducialNode:
     """A point list that is in no scene.
 
@@ -47,6 +46,16 @@ def landmark_index(node: vtkMRMLMarkupsFiducialNode, name: str) -> int:
     """Index of a landmark's control point; -1 where the user removed it."""
     noted = content(node).get("landmarks", {}).get(name)
     return -1 if noted is None else int(node.GetNthControlPointIndexByID(noted["id"]))
+
+
+def landmark_position(node: vtkMRMLMarkupsFiducialNode, name: str) -> tuple[float, float, float] | None:
+    """Where a landmark is now, RAS mm of the patient; None where the user removed it."""
+    index = landmark_index(node, name)
+    if index < 0:
+        return None
+    place = [0.0, 0.0, 0.0]
+    node.GetNthControlPointPositionWorld(index, place)
+    return place[0], place[1], place[2]
 
 
 def read_landmarks(node: vtkMRMLMarkupsFiducialNode) -> dict[str, Landmark]:

@@ -66,6 +66,14 @@ def read_table(node: vtkMRMLTableNode) -> Table:
     return Table(tuple(stated if same_columns else names), rows)
 
 
+def table_rows(node: vtkMRMLTableNode | None) -> list[dict[str, Cell]]:
+    """The rows of :func:`read_table`, cells by column; none without a node."""
+    if node is None:
+        return []
+    table = read_table(node)
+    return [dict(zip(table.columns, row, strict=True)) for row in table.rows]
+
+
 def measurements_table(measurements: Mapping[str, Cell]) -> Table:
     """Measurements as rows of name, value and unit."""
     return Table(("name", "value", "unit"), tuple((name, value, unit_of(name)) for name, value in measurements.items()))

@@ -18,6 +18,7 @@ from manabi.errors import ManabiError
 from manabi_slicer.command import Command
 from manabi_slicer.panels.loading import load
 from manabi_slicer.run import clock_text
+from manabi_slicer.slots import timer
 
 if TYPE_CHECKING:
     from manabi_slicer.process import Start
@@ -52,9 +53,7 @@ class BatchPanel:
         self._began = 0.0
         self._seen: float | None = None
         self._log_size = 0
-        self._timer = qt.QTimer()
-        self._timer.setInterval(POLL_MS)
-        self._timer.connect("timeout()", self._onTimer)
+        self._timer = timer(POLL_MS, self._onTimer)
         for edit in (self.ui.batchInputEdit, self.ui.batchOutputEdit):
             edit.connect("currentPathChanged(QString)", self._onPaths)
         self.ui.batchButton.connect("clicked(bool)", self.onButton)

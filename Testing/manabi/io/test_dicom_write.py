@@ -181,7 +181,7 @@ def test_pet_keeps_what_standardised_uptake_needs(tmp_path):
 
 
 def test_nothing_is_left_when_writing_fails(tmp_path, monkeypatch):
-    real, count = write._save, []
+    real, count = write.save_instance, []
 
     def failing(*arguments):
         count.append(1)
@@ -189,7 +189,7 @@ def test_nothing_is_left_when_writing_fails(tmp_path, monkeypatch):
             raise OSError("disk trouble")
         return real(*arguments)
 
-    monkeypatch.setattr(write, "_save", failing)
+    monkeypatch.setattr(write, "save_instance", failing)
     with pytest.raises(OSError, match="disk trouble"):
         save(make(noise()), tmp_path / "out")
     assert list(tmp_path.iterdir()) == []

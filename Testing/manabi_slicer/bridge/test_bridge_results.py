@@ -120,6 +120,7 @@ def test_outputs_lie_exactly_where_the_input_lies(grid, kind):
         markups = outputs[f"landmarks/{name}"]
         index = bridge.landmark_index(markups, name)
         np.testing.assert_allclose(markups.GetNthControlPointPositionWorld(index), mark.position_ras, atol=1e-6)
+        np.testing.assert_allclose(bridge.landmark_position(markups, name), mark.position_ras, atol=1e-6)
 
 
 def matrix_of(node):
@@ -157,6 +158,23 @@ def test_a_table_has_typed_columns_and_blanks_for_what_is_missing():
     assert table.GetColumn(1).GetValue(0) == 1 / 3
     assert [table.GetColumn(2).GetValue(row) for row in range(3)] == ["1.33333", "", "3"]
     assert [table.GetColumnName(index) for index in range(4)] == ["region", "before", "after_ml", "note"]
+
+
+def test_rows_of_a_table_are_cells_by_column_and_none_without_a_table():
+    table = Table(("side", "ratio"), (("left", 1.23456789), ("right", None)))
+    outputs = bridge.result_to_nodes(Result(tables={"ratios": table}), method="demo", title="Demo", input_node=loaded())
+    assert bridge.table_rows(outputs["tables/ratios"]) == [
+        {"side": "left", "ratio": 1.23456789}, {"side": "right", "ratio": None},
+    ]  # fmt: skip
+    assert bridge.table_rows(None) == []
+
+
+def test_a_landmark_that_the_user_removed_is_nowhere():
+    _, outputs = run(loaded())
+    points = outputs["landmarks/apex"]
+    points.RemoveNthControlPoint(bridge.landmark_index(points, "apex"))
+    assert bridge.landmark_position(points, "apex") is None
+    assert bridge.landmark_position(points, "unknown") is None
 
 
 def test_measurements_are_rows_of_name_value_and_unit():

@@ -48,6 +48,8 @@ BY_MODALITY = {
 EMPTY = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "StudyID",
          "AccessionNumber", "ReferringPhysicianName", "Manufacturer", "PositionReferenceIndicator")  # fmt: skip
 """Attributes that must be there, empty where nothing is known (type 2)."""
+PATIENT_POSITION = ("CT", "MR")
+"""Modalities whose images must say how the patient lay, or that it is not known."""
 NEW_SERIES_NUMBER = 9000
 MODIFYING_EQUIPMENT = ("109103", "DCM", "Modifying Equipment")
 
@@ -86,7 +88,7 @@ def base_dataset(reference: Dataset | None, modality: str, now: datetime.datetim
     keywords = (*PATIENT, *STUDY, *PLACE, *EQUIPMENT, *ACQUISITION, *BY_MODALITY.get(modality, ()))
     if reference is not None:
         copy(reference, dataset, keywords)
-    for keyword in EMPTY:
+    for keyword in (*EMPTY, *(("PatientPosition",) if modality in PATIENT_POSITION else ())):
         if keyword not in dataset:
             setattr(dataset, keyword, "")
     for keyword in ("StudyInstanceUID", "FrameOfReferenceUID"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -14,8 +13,9 @@ from manabi.errors import GeometryError, InvalidInputError
 from manabi.geometry import LPS_TO_RAS
 from manabi.io.atomic import atomic_folder
 from manabi.io.dicom.decimals import ds, orientation_of
-from manabi.io.dicom.inherit import base_dataset, describe_derivation, read_reference
-from manabi.io.dicom.iod import CLASSES, fill_ct, fill_mr, fill_nm, fill_pt, fill_secondary
+from manabi.io.dicom.derived import derived_dataset, describe_pixels, modality_of, save_instance, source_images
+from manabi.io.dicom.inherit import read_reference
+from manabi.io.dicom.iod import fill_ct, fill_mr, fill_nm, fill_pt, fill_secondary
 from manabi.io.dicom.quantise import Stored, quantised
 from manabi.io.dicom.source import DicomSource
 from manabi.volume import Volume
@@ -64,20 +64,15 @@ def write_dicom(
     if reference is not None and not isinstance(reference, DicomSource):
         raise InvalidInputError(f"reference must be a DicomSource or None; got {type(reference).__name__}.")
     original = None if reference is None else read_reference(reference)
-    modality = volume.modality or (reference.modality if reference else None) or "OT"
-    modality = modality if modality in CLASSES else "OT"
-    now = datetime.datetime.now()
-    dataset = base_dataset(original, modality, now)
-    describe_derivation(dataset, provenance, series_description, now)
+    modality = modality_of(volume, reference)
+    dataset = derived_dataset(original, modality, provenance, series_description)
     volume = _right_handed(volume)
-    dataset.Modality, dataset.SOPClassUID = modality, CLASSES[modality]
-    dataset.ImageType = ["DERIVED", "SECONDARY"]
     stored = quantised(volume.array, zero_is_zero=modality in ("PT", "NM"))
-    _describe_pixels(dataset, volume, stored)
+    describe_pixels(dataset, volume, stored)
     with atomic_folder(folder) as aside:
         if modality == "NM":
             fill_nm(dataset, volume, stored, original)
-            names = [_save(dataset, aside / "0001.dcm", _sources(reference, None, 1))]
+            names = [save_instance(dataset, aside / "0001.dcm", source_images(reference, None, 1))]
         else:
             FILLERS[modality](dataset, volume, original)
             names = _write_slices(dataset, volume, stored, reference, aside)
@@ -94,19 +89,6 @@ def _right_handed(volume: Volume) -> Volume:
     return replace(volume, array=volume.array[::-1], ijk_to_ras=matrix)
 
 
-def _describe_pixels(dataset: Dataset, volume: Volume, stored: Stored) -> None:
-    """Size, type, spacing and rescale: what all slices share."""
-    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
-    _, dataset.Rows, dataset.Columns = volume.shape
-    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 16, 16, 15
-    dataset.PixelRepresentation = int(stored.pixels.dtype.kind == "i")
-    columns_mm, rows_mm, slices_mm = (ds(value) for value in volume.spacing_mm)
-    dataset.PixelSpacing = [rows_mm, columns_mm]
-    dataset.SliceThickness = dataset.SpacingBetweenSlices = slices_mm
-    dataset.RescaleSlope, dataset.RescaleIntercept = stored.slope, stored.intercept
-    dataset.BurnedInAnnotation = "NO"
-
-
 def _write_slices(
     dataset: Dataset, volume: Volume, stored: Stored, reference: DicomSource | None, folder: Path
 ) -> list[str]:
@@ -121,39 +103,5 @@ def _write_slices(
         if dataset.Modality == "PT":
             dataset.ImageIndex = k + 1
         dataset.PixelData = np.ascontiguousarray(stored.pixels[k]).astype("<u2", copy=False).tobytes()
-        names.append(_save(dataset, folder / f"{k + 1:04d}.dcm", _sources(reference, k, count)))
+        names.append(save_instance(dataset, folder / f"{k + 1:04d}.dcm", source_images(reference, k, count)))
     return names
-
-
-def _sources(reference: DicomSource | None, index: int | None, count: int) -> list[Dataset]:
-    """The original images that a slice was made from: the one of the same number, or the only file there is."""
-    from pydicom import Dataset
-
-    uids = reference.instance_uids if reference else ()
-    matching = index is not None and len(uids) == count > 1
-    chosen = uids[index : index + 1] if matching and index is not None else uids if len(uids) == 1 else ()
-    items = []
-    for uid in chosen:
-        item = Dataset()
-        item.ReferencedSOPClassUID = reference.sop_class_uid if reference else ""
-        item.ReferencedSOPInstanceUID = uid
-        if item.ReferencedSOPClassUID and uid:
-            items.append(item)
-    return items
-
-
-def _save(dataset: Dataset, path: Path, sources: list[Dataset]) -> str:
-    """Write one file with a UID of its own; returns its name."""
-    from pydicom.dataset import FileMetaDataset
-    from pydicom.uid import ExplicitVRLittleEndian, generate_uid
-
-    dataset.SOPInstanceUID = generate_uid(prefix=None)
-    if sources:
-        dataset.SourceImageSequence = sources
-    meta = FileMetaDataset()
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    meta.ImplementationVersionName = "MANABI"
-    dataset.file_meta = meta
-    dataset.save_as(path, enforce_file_format=True)
-    return path.name
-

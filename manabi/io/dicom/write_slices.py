@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,13 +12,13 @@ from manabi.errors import GeometryError, InvalidInputError
 from manabi.geometry import LPS_TO_RAS
 from manabi.io.atomic import atomic_folder
 from manabi.io.dicom.decimals import ds, orientation_of
+from manabi.io.dicom.derived import derived_dataset, describe_pixels, modality_of, save_instance, source_images
 from manabi.io.dicom.frames import Frame, frames_of
 from manabi.io.dicom.headers import read_header
-from manabi.io.dicom.inherit import base_dataset, describe_derivation, read_reference
-from manabi.io.dicom.iod import CLASSES, fill_ct, fill_mr, fill_secondary
+from manabi.io.dicom.inherit import read_reference
+from manabi.io.dicom.iod import fill_ct, fill_mr, fill_secondary
 from manabi.io.dicom.quantise import quantised
 from manabi.io.dicom.source import DicomSource
-from manabi.io.dicom.write import _describe_pixels, _save, _sources
 from manabi.volume import Volume
 
 if TYPE_CHECKING:
@@ -69,19 +68,14 @@ def write_dicom_slices(
     """
     _check(volume, slices, comments)
     original = None if reference is None else read_reference(reference)
-    modality = volume.modality or (reference.modality if reference else None) or "OT"
-    modality = modality if modality in CLASSES else "OT"
+    modality = modality_of(volume, reference)
     if modality not in FILLERS:
         raise InvalidInputError(
             f"Single slices are written of CT and MR; this is {modality}. Write the whole volume instead."
         )
-    now = datetime.datetime.now()
-    dataset = base_dataset(original, modality, now)
-    describe_derivation(dataset, provenance, series_description, now)
-    dataset.Modality, dataset.SOPClassUID = modality, CLASSES[modality]
-    dataset.ImageType = ["DERIVED", "SECONDARY"]
+    dataset = derived_dataset(original, modality, provenance, series_description)
     stored = quantised(np.ascontiguousarray(volume.array[list(slices)]), zero_is_zero=False)
-    _describe_pixels(dataset, volume, stored)
+    describe_pixels(dataset, volume, stored)
     del dataset.SpacingBetweenSlices
     FILLERS[modality](dataset, volume, original)
     with atomic_folder(folder) as aside:
@@ -118,9 +112,8 @@ def _write(
         if comments:
             dataset.ImageComments = comments[number - 1][:COMMENT_CHARACTERS]
         dataset.PixelData = np.ascontiguousarray(image).astype("<u2", copy=False).tobytes()
-        sources = _sources(reference, k, volume.shape[0]) if original else []
-        names.append(_save(dataset, folder / f"{number:04d}.dcm", sources))
-        dataset.pop("SourceImageSequence", None)
+        sources = source_images(reference, k, volume.shape[0]) if original else []
+        names.append(save_instance(dataset, folder / f"{number:04d}.dcm", sources))
     return names
 
 
