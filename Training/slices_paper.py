@@ -25,7 +25,7 @@ from manabi.slices.prepare import reduction, slab_weights
 from manabi.slices.reading import MARKERS
 from manabi.slices.stack import AxialStack
 from manabi.volume import Volume
-from Training.experiments.slices_scores import TOLERANCE, answer_of, one_up_down
+from Training.experiments.slices_scores import TOLERANCE, Answer, answer_of, one_up_down
 from Training.task import Task
 
 SAME_SPACING_MM = 0.5
@@ -76,19 +76,28 @@ class PaperCase:
         name: of the case.
         images: ``(n, size, size)`` uint8, from the feet to the head; row 0 at the back, column 0 at the patient's left.
         z_mm: ``(n,)`` positions.
-        truth: the true slice by marker; None where it is not in the image.
+        levels_mm: the true level by marker, RAS z; also of markers outside the image.
         read: the slice that a reader took for it, where that is another one; extractors learn from these.
     """
 
     name: str
     images: np.ndarray
     z_mm: np.ndarray
-    truth: Mapping[str, int | None]
+    levels_mm: Mapping[str, float]
     read: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def truth(self) -> dict[str, int | None]:
+        """The true slice by marker; None where it is not in the image."""
+        return {marker: true_slice(self.z_mm, level) for marker, level in self.levels_mm.items()}
 
     def label(self, marker: str) -> int | None:
         """The slice to learn: the reader's, else the true one."""
         return self.read.get(marker, self.truth[marker])
+
+    def label_mm(self, marker: str) -> float:
+        """The level to learn: the middle of the reader's slice, else the true level."""
+        return float(self.z_mm[self.read[marker]]) if marker in self.read else self.levels_mm[marker]
 
     def channels(self, k: int, neighbours: bool) -> np.ndarray:
         """Slice ``k`` three times, or with the slices below and above it: ``(3, size, size)`` uint8."""
@@ -115,7 +124,7 @@ def paper_case(name: str, volume: Volume, truth_mm: Mapping[str, float], recipe:
         plane = sum(w * stack.plane(k).astype(np.float32) for k, w in zip(indices, shares, strict=True))
         grey = (rows @ (np.asarray(plane) - low) @ columns) * (255.0 / recipe.width_hu)
         images[n] = np.clip(np.rint(grey), 0, 255).astype(np.uint8)
-    return PaperCase(name, images, z, {marker: true_slice(z, truth_mm[marker]) for marker in MARKERS})
+    return PaperCase(name, images, z, {marker: float(truth_mm[marker]) for marker in MARKERS})
 
 
 def slice_positions(stack: AxialStack, slice_mm: float) -> np.ndarray:
@@ -143,15 +152,18 @@ def _matrices(stack: AxialStack, size: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 class PaperTask(Task):
-    """One extractor; see :class:`PaperRecipe`. The epoch with the best 1-Up-Down F1 is kept (our choice)."""
+    """One extractor; see :class:`PaperRecipe`.
 
-    monitor = "f1"
+    The epoch with the best 1-Up-Down F1 on the validation cases is kept (our choice); without any, the last one.
+    """
+
     monitor_mode = "max"
 
     def __init__(
         self, recipe: PaperRecipe, training: Sequence[PaperCase], validation: Sequence[PaperCase], data_hash: str
     ) -> None:
         self.recipe, self.training, self.validation, self._hash = recipe, training, validation, data_hash
+        self.monitor = "f1" if validation else None
         labels = [case.label(recipe.marker) for case in training]
         self.positives = [(n, k) for n, k in enumerate(labels) if k is not None]
         self.negatives = [(n, k) for n, case in enumerate(training) for k in range(len(case.images)) if k != labels[n]]
@@ -219,11 +231,13 @@ class PaperTask(Task):
         return (weight * loss).sum() / weight.sum()
 
     def validate(self, model: torch.nn.Module) -> dict[str, float]:
-        """1-Up-Down precision, recall by case and their harmonic mean; mean top-1 error; share of top-1 within ±1."""
-        answers = [
-            answer_of(predict(model, case, self.recipe.neighbours), case.truth[self.recipe.marker], case.z_mm)
-            for case in self.validation
-        ]
+        """1-Up-Down precision, recall by case and their harmonic mean; mean top-1 error; share of top-1 within ±1.
+
+        Against the marks that the extractors learn from: who trains on readers' marks has no others to validate with.
+        """
+        if not self.validation:
+            return {}
+        answers = [self._answer(model, case) for case in self.validation]
         counts = one_up_down(answers)
         precision = float(counts.true_positives.sum() / max(counts.predicted.sum(), 1.0))
         recall = float((counts.true_positives > 0).mean()) if len(counts.predicted) else 0.0
@@ -235,6 +249,11 @@ class PaperTask(Task):
             "error_mm": float(np.mean(errors)) if errors else float("nan"),
             f"within_{TOLERANCE}": float(np.mean([a.is_hit for a in answers if a.truth is not None] or [False])),
         }
+
+    def _answer(self, model: torch.nn.Module, case: PaperCase) -> Answer:
+        marker = self.recipe.marker
+        found = predict(model, case, self.recipe.neighbours)
+        return answer_of(found, case.label(marker), case.label_mm(marker), case.z_mm)
 
 
 def normalised(images: Tensor) -> Tensor:

@@ -39,12 +39,17 @@ def tiny_network(monkeypatch):
     monkeypatch.setitem(classifiers.CLASSIFIERS, "tiny", make)
 
 
-def case(n=12, size=16, truth=5, seed=0):
-    """Noise, with the true slice bright."""
+OUTSIDE = -300.0
+
+
+def case(n=12, size=16, truth=5, seed=0, read=None, off_mm=0.0):
+    """Noise, with the true slice bright; the level lies ``off_mm`` above the slice's middle."""
     images = np.random.default_rng(seed).integers(0, 60, (n, size, size)).astype(np.uint8)
     if truth is not None:
         images[truth] += 150
-    return PaperCase(f"case{seed}", images, np.arange(n) * 4.0, {"apex": None, "carina": truth, "diaphragm": 0})
+    carina = OUTSIDE if truth is None else truth * 4.0 + off_mm
+    levels = {"apex": OUTSIDE, "carina": carina, "diaphragm": 0.0}
+    return PaperCase(f"case{seed}", images, np.arange(n) * 4.0, levels, read or {})
 
 
 def task(cases=3, **settings):
@@ -68,6 +73,7 @@ def test_thin_slices_are_averaged_to_4_mm_and_the_true_slices_found():
     assert made.images.shape == (10, 16, 16) and made.images.dtype == np.uint8
     np.testing.assert_allclose(np.diff(made.z_mm), 4.0)
     assert made.truth == {"apex": 9, "carina": 5, "diaphragm": None}
+    assert made.levels_mm == LEVELS
 
 
 def test_slices_that_lie_4_mm_apart_are_kept_as_they_are():
@@ -208,6 +214,35 @@ def test_training_finds_a_bright_slice(tmp_path):
     probability = predict(result.model, case(seed=7, truth=8), False)
     assert probability.shape == (12,) and int(probability.argmax()) == 8
     assert any(m.momentum == 0.5 for m in result.model.modules() if isinstance(m, nn.BatchNorm2d))
+
+
+class Brightest(nn.Module):
+    """Says that bright slices are the marker's."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(1))
+
+    def forward(self, x):
+        return x.mean(dim=(1, 2, 3))[:, None] * 20 + self.weight
+
+
+def test_validation_is_by_the_marks_that_are_learned():
+    """A reader marked two slices below the bright one: who answers the bright one is 8 mm off."""
+    recipe = PaperRecipe(network="tiny", size=16)
+    truth = PaperTask(recipe, [case()], [case(seed=9, off_mm=1.5)], "hash").validate(Brightest())
+    assert truth["error_mm"] == pytest.approx(1.5)
+    read = PaperTask(recipe, [case()], [case(seed=9, read={"carina": 3}, off_mm=1.5)], "hash").validate(Brightest())
+    assert read["error_mm"] == pytest.approx(8.0)
+    assert (truth["within_1"], read["within_1"]) == (1.0, 0.0)
+
+
+def test_without_validation_cases_the_last_epoch_is_kept(tmp_path):
+    chosen = PaperTask(PaperRecipe(network="tiny", size=16), [case(seed=n) for n in range(3)], [], "hash")
+    config = TrainConfig(epochs=3, batch_size=22, lr=0.05, device="cpu", val_every=2)
+    result = fit(chosen, config, tmp_path, show_progress=False)
+    assert result.best_epoch == 3 and not any(key.startswith("val_") for key in result.best_metrics)
+    assert task().monitor == "f1"
 
 
 def test_the_source_s_numbers_are_the_defaults_and_names_are_checked():

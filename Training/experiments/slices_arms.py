@@ -18,7 +18,7 @@ from manabi.device import choose_device
 from manabi.io.atomic import atomic_file
 from Training.config import TrainConfig
 from Training.engine import fit
-from Training.experiments.slices_cases import Range, absent_side, half_mm
+from Training.experiments.slices_cases import Range, absent_side, beyond_mm, half_mm
 from Training.experiments.slices_scores import Answer, answer_of
 from Training.slices_paper import PaperCase, PaperRecipe, PaperTask, predict
 
@@ -90,21 +90,25 @@ def extractor(
 
 
 def _extracted(probability: np.ndarray, case: PaperCase, marker: str) -> Answer:
-    return answer_of(probability, case.truth[marker], case.z_mm, case.name, marker)
+    return answer_of(probability, case.truth[marker], case.levels_mm[marker], case.z_mm, case.name, marker)
 
 
-def truncated_extracted(answer: Answer, case: PaperCase, level_mm: float, kept: Range) -> Answer:
+def truncated_extracted(answer: Answer, case: PaperCase, kept: Range) -> Answer:
     """What an extractor says of a truncated CT: its slices are judged one by one, so those left keep their answer.
 
-    Missing is what it says where no slice is left that it predicts; it cannot say on which side.
+    Where a slice above ½ is left, it answers the most probable one. Where none is, it says that the marker is missing;
+    it cannot say on which side, and is given that.
     """
+    level = case.levels_mm[answer.marker]
     inside = (case.z_mm >= kept[0]) & (case.z_mm <= kept[1])
     left = tuple(k for k in answer.predicted if inside[k])
-    side = absent_side(level_mm, kept, half_mm(case.z_mm))
+    side = absent_side(level, kept, half_mm(case.z_mm))
+    beyond = beyond_mm(level, kept) if side else 0.0
+    top = max(left, key=lambda k: answer.probability[k]) if left else None
     truth = None if side else answer.truth
-    top = answer.top if left and answer.top in left else (left[0] if left else None)
-    error = None if top is None or truth is None else float(abs(case.z_mm[top] - case.z_mm[truth]))
-    return Answer(answer.case, answer.marker, truth, left, top, error, None, "" if left else side, side)
+    error = None if top is None or truth is None else float(abs(case.z_mm[top] - level))
+    sure = None if top is None else answer.probability[top]
+    return Answer(answer.case, answer.marker, truth, left, top, error, sure, "" if left else side, side, beyond)
 
 
 # --- files of what is finished ----------------------------------------------------------------------------------------

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from manabi.errors import InvalidInputError
-from Training.experiments.slices_scores import Answer, wilson
+from Training.experiments.slices_cases import CLOSE_MM, FAR_MM
+from Training.experiments.slices_scores import ROUNDING_MM, Answer, patient_share
 from Training.resampling import Estimate
 
 BINS = 10
@@ -49,11 +50,19 @@ def reliability(confidence: ArrayLike, right: ArrayLike, bins: int = BINS) -> Re
     return Reliability(mean, rate, count[used], ece, float(((p - y) ** 2).mean()))
 
 
-def absence(answers: Sequence[Answer], says_absent: Callable[[Answer], bool]) -> dict[str, Estimate]:
-    """How often a missing marker is called missing, and one in the image wrongly so; Wilson's intervals."""
-    missing = [a for a in answers if a.truth is None]
-    there = [a for a in answers if a.truth is not None]
-    return {
-        "sensitivity": wilson(sum(says_absent(a) for a in missing), len(missing)),
-        "false_alarms": wilson(sum(says_absent(a) for a in there), len(there)),
+def absence(answers: Sequence[Answer]) -> dict[str, Estimate]:
+    """How often markers are called missing: by 10 to 50 mm, by more, and those that are in the image.
+
+    Wilson's intervals for as many patients as there are, who give up to three answers each.
+    """
+    kinds = {
+        "missing_near": [a for a in answers if a.truth is None and _is_near(a)],
+        "missing_far": [a for a in answers if a.truth is None and a.beyond_mm > FAR_MM + ROUNDING_MM],
+        "false_alarms": [a for a in answers if a.truth is not None],
     }
+    return {kind: patient_share([a.top is None for a in rows], [a.case for a in rows]) for kind, rows in kinds.items()}
+
+
+def _is_near(answer: Answer) -> bool:
+    """Whether the scene is about this marker: it was cut off by so much on purpose."""
+    return CLOSE_MM - ROUNDING_MM <= answer.beyond_mm <= FAR_MM + ROUNDING_MM

@@ -29,6 +29,9 @@ FEWEST = 8
 CLOSE_MM, FAR_MM = 10.0, 50.0
 """How far a missing marker lies beyond the image's end; closer ones are a matter of a slice (our choice)."""
 
+FORMAT = 2
+"""Of the prepared slices; others are prepared anew."""
+
 Range = tuple[float, float]
 
 
@@ -80,7 +83,7 @@ class Patients:
 
     def key(self, index: int) -> str:
         """Digest of everything that the case's 8-bit slices follow from."""
-        text = f"{self._parameters(index)}{json.dumps(self.recipe.input_settings())}{self._code}"
+        text = f"{self._parameters(index)}{json.dumps(self.recipe.input_settings())}{self._code}{FORMAT}"
         return hashlib.sha256(text.encode()).hexdigest()[:24]
 
     def case(self, index: int) -> Case:
@@ -92,14 +95,15 @@ class Patients:
 
     def truth(self, index: int) -> dict[str, Any]:
         """Levels in RAS mm by marker, and ``pathology``."""
-        return json.loads(str(self._stored(index)["truth"]))
+        stored = self._stored(index)
+        return {**json.loads(str(stored["levels_mm"])), "pathology": str(stored["pathology"])}
 
     def prepared(self, index: int) -> PaperCase:
         """The case as the extractors see it."""
         stored = self._stored(index)
-        known = json.loads(str(stored["slices"]))
-        read = known["read"] if self.reader_marks else {}
-        return PaperCase(self.name(index), stored["images"], stored["z_mm"], known["truth"], read)
+        levels = json.loads(str(stored["levels_mm"]))
+        read = json.loads(str(stored["read"])) if self.reader_marks else {}
+        return PaperCase(self.name(index), stored["images"], stored["z_mm"], levels, read)
 
     def _stored(self, index: int) -> dict[str, np.ndarray]:
         path = self.cache / f"slices-{self.key(index)}.npz"
@@ -112,12 +116,12 @@ class Patients:
         case = self.case(index)
         levels = {marker: float(case.truth[f"{marker}_mm"]) for marker in MARKERS}  # type: ignore[arg-type]
         made = paper_case(self.name(index), case.volumes["ct"], levels, self.recipe)
-        truth = {**levels, "pathology": str(case.truth.get("pathology") or "none")}
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_file(path, overwrite=True) as aside, aside.open("wb") as file:
             np.savez_compressed(
-                file, images=made.images, z_mm=made.z_mm, truth=np.array(json.dumps(truth)),
-                slices=np.array(json.dumps({"truth": dict(made.truth), "read": read_slices(made, case)})),
+                file, images=made.images, z_mm=made.z_mm, levels_mm=np.array(json.dumps(levels)),
+                pathology=np.array(str(case.truth.get("pathology") or "none")),
+                read=np.array(json.dumps(read_slices(made, case))),
             )  # fmt: skip
         logger.info("prepared %s (%d slices)", made.name, len(made.images))
 
@@ -182,6 +186,11 @@ def absent_side(level_mm: float, kept: Range, half_mm: float) -> str:
     if level_mm > kept[1] + half_mm:
         return "above"
     return "below" if level_mm < kept[0] - half_mm else ""
+
+
+def beyond_mm(level_mm: float, kept: Range) -> float:
+    """How far a level lies outside the kept range; 0 within it."""
+    return max(level_mm - kept[1], kept[0] - level_mm, 0.0)
 
 
 def half_mm(z_mm: np.ndarray) -> float:

@@ -9,7 +9,7 @@ from typing import Any
 from manabi.io.atomic import atomic_file
 from manabi.slices.reading import MARKERS, NAMES
 from Training.experiments import slices_figures
-from Training.experiments.slices_markdown import SOURCE_NOTES, cell, number, table
+from Training.experiments.slices_markdown import cell, number, source_notes, split_read, table, trainings
 from Training.experiments.slices_scores import READINGS
 from Training.experiments.slices_tables import PUBLISHED, PUBLISHED_RECALL
 from Training.experiments.slices_whole import OURS
@@ -36,14 +36,18 @@ def write_page(results: Results, folder: Path) -> Path:
 
 def text(results: Results) -> str:
     """The page, from ``results.json``."""
-    parts = (_head, _precision, _distance, _figures, _tests, _truncation, _calibration, _search, _few_pathology, _runs)
+    parts = (
+        _head, _aims, _precision, _distance, _figures, _tests, _truncation, _calibration, _search, _few_pathology,
+        _runs, source_notes,
+    )  # fmt: skip
     lines = [line for part in parts for line in part(results)]
-    return "\n".join([*lines, *SOURCE_NOTES]).rstrip() + "\n"
+    return "\n".join(lines).rstrip() + "\n"
 
 
 def tables(results: Results) -> str:
-    """Every reading of precision and recall for every method and marker, and every pathology."""
-    return "\n".join([*_made_with(results), *_readings(results), *_pathology(results)]) + "\n"
+    """Every reading of precision and recall for every method and marker, against the marks too; every pathology."""
+    parts = (_made_with, _readings, _readings_marks, _pathology)
+    return "\n".join(line for part in parts for line in part(results)) + "\n"
 
 
 # --- what was run -----------------------------------------------------------------------------------------------------
@@ -64,20 +68,70 @@ def _head(results: Results) -> list[str]:
 def _made_with(results: Results) -> list[str]:
     about = results["about"]
     cohort, recipe, training = about["experiment"], about["recipe"], about["training"]
-    counts, bundle = about["patients"], about["bundle"]
-    items = recipe["items_per_epoch"] or "all (twice the negatives)"
-    marks = "simulated readers' marks" if cohort["reader_marks"] else "the true levels"
-    start = "weights from a file" if recipe["weights"] else "random weights (the source: ImageNet)"
-    ours = f"Ours: bundle {bundle['name']} {bundle.get('version', '')}. " if bundle else ""
+    counts, spent = about["patients"], about["duration_s"]
     return [
         f"Cohort `{cohort['data']}`, split {cohort['parts']}; used to train {counts['training']}, to validate "
-        f"{counts['validation']}, to test {counts['test']} patients. Extractors learned {marks}; {start}, "
-        f"{recipe['size']}×{recipe['size']} pixels, {training['epochs']} epochs of {items} images, batches of "
-        f"{training['batch_size']}, seed {training['seed']}, {training['precision']}. {ours}Run on {about['device']}, "
-        f"{about['versions'].get('platform', '?')}, torch {about['versions'].get('torch', '?')}, in "
-        f"{about['duration_s'] / 60:.0f} minutes; data SHA-256 `{about['data_sha256'][:16]}`.",
+        f"{counts['validation']}, to test {counts['test']} patients. {split_read(results)}",
+        "",
+        trainings(results),
+        "",
+        f"Extractors see {recipe['size']}×{recipe['size']} pixels in batches of {training['batch_size']}, seed "
+        f"{training['seed']}, {training['precision']}. Run on {about['device']}, "
+        f"{about['versions'].get('platform', '?')}, torch {about['versions'].get('torch', '?')}; training took "
+        f"{spent['training'] / 60:.0f} minutes and reading the test patients {spent['reading'] / 60:.0f}, all calls of "
+        f"a stopped experiment together. Data SHA-256 `{about['data_sha256'][:16]}`.",
         "",
     ]
+
+
+AIM_WITHIN, AIM_MM, AIM_SAME, AIM_EVALUATED = 0.99, 3.0, 0.99, 0.25
+"""What ours should reach: share within one slice, mean error, equal answers and share of slices of the search."""
+SIGNIFICANT = 0.05
+
+
+def _aims(results: Results) -> list[str]:
+    """Ours against its aims, and against the best of the others."""
+    ours = results["distance"].get(OURS)
+    if not ours:
+        return []
+    rows = []
+    within = f"≥ {100 * AIM_WITHIN:.0f} %"
+    for m, found in ours.items():
+        rows += [
+            [f"{NAMES[m]}: within one slice of 4 mm", within, f"{cell(found['within_1'])} %"],
+            [f"{NAMES[m]}: within 4 mm of the true level", within, f"{cell(found['within_4mm'])} %"],
+            [f"{NAMES[m]}: mean error", f"≤ {AIM_MM:.0f} mm", f"{number(found['mean_mm'])} mm"],
+            *_better(results, m),
+        ]
+    search = results["search"]
+    if search:
+        rows.append(["From coarse to fine: three same answers", f"≥ {100 * AIM_SAME:.0f} % of patients",
+                     f"{cell(search['same'])} %"])  # fmt: skip
+        rows.append(["From coarse to fine: slices looked at", f"≤ {100 * AIM_EVALUATED:.0f} %",
+                     f"{100 * search['evaluated']:.0f} %"])  # fmt: skip
+    return [
+        "## Aims and what was reached",
+        "",
+        "Better is said only where the share within one slice is higher and the exact McNemar test against the best of "
+        "the others, adjusted by Holm (table 3), has p < 0.05.",
+        "",
+        *table(["quantity", "aim", "reached"], rows),
+    ]
+
+
+def _better(results: Results, marker: str) -> list[list[str]]:
+    """Whether ours is better than the best of the others by more than chance; no row where there is no other."""
+    shares = {name: row[marker]["within_1"][0] for name, row in results["distance"].items() if marker in row}
+    ours = shares.pop(OURS)
+    if not shares:
+        return []
+    p = {name: row["p_holm"] for name, row in results["mcnemar"][marker].items()}
+    best = max(shares, key=lambda name: (shares[name], p[name]))
+    said = "no"
+    if ours > shares[best]:
+        said = "yes" if p[best] < SIGNIFICANT else "higher, not significant"
+    row = [f"{NAMES[marker]}: better than every other", f"> {100 * shares[best]:.1f} % ({best})"]
+    return [[*row, f"{said} (p {p[best]:.2g})"]]
 
 
 def _runs(results: Results) -> list[str]:
@@ -114,7 +168,8 @@ def _precision(results: Results) -> list[str]:
         "## Table 1. 1-Up-Down precision",
         "",
         "Share in percent of the predicted slices (probability above ½) that are at most one slice of 4 mm from the "
-        "true one; 95 % interval by bootstrap over patients. Ours and the rules give one slice or none per patient. "
+        "true one, also where extractors learned readers' marks (against those: `tables.md` of the run). 95 % interval "
+        "by bootstrap over patients, at 0 and 100 % Wilson's. Ours and the rules give one slice or none per patient. "
         "The last columns are the source's table 2, measured on patients.",
         "",
         *table(header, [[*row, *[""] * (len(header) - len(row))] for row in rows]),
@@ -130,17 +185,19 @@ def _precision(results: Results) -> list[str]:
 
 def _distance(results: Results) -> list[str]:
     rows = [
-        [name, NAMES[m], number(d["mean_mm"]), number(d["median_mm"]), number(d["p95_mm"]), cell(d["within_1"]),
-         cell(d["within_2"]), str(d["none_predicted"]), str(d["cases"])]
+        [name, NAMES[m], number(d["mean_mm"]), number(d["median_mm"]), number(d["p95_mm"]), cell(d["within_4mm"]),
+         cell(d["within_1"]), cell(d["within_2"]), str(d["none_predicted"]), str(d["cases"])]
         for name, markers in results["distance"].items() for m, d in markers.items()
     ]  # fmt: skip
-    header = ["method", "marker", "mean mm", "median mm", "95th percentile mm", "within 1 slice %", "within 2 slices %",
-              "nothing predicted", "patients"]  # fmt: skip
+    header = ["method", "marker", "mean mm", "median mm", "95th percentile mm", "within 4 mm %", "within 1 slice %",
+              "within 2 slices %", "nothing predicted", "patients"]  # fmt: skip
     return [
         "## Table 2. One answer per patient",
         "",
-        "The most probable slice of each patient against the true one, which is what a user gets. Distances are over "
-        "the patients with an answer, shares over all; Wilson's intervals.",
+        "The most probable slice of each patient, which is what a user gets, also where an extractor gives it less "
+        "than ½. Distances are from the middle of that slice to the true level, over the patients with an answer. "
+        "Shares are over all patients, with Wilson's intervals: within 4 mm of the true level, and one or two slices "
+        "from the slice that holds it. One slice off can be up to 6 mm, as the level need not be a slice's middle.",
         "",
         *table(header, rows),
     ]
@@ -174,17 +231,22 @@ def _tests(results: Results) -> list[str]:
 
 def _truncation(results: Results) -> list[str]:
     rows = [
-        [name, scene, cell(row["sensitivity"]), cell(row["false_alarms"]), cell(row["right"]), str(row["count"])]
+        [name, scene, cell(row["missing_near"]), cell(row["missing_far"]), cell(row["false_alarms"]),
+         cell(row["right"]), str(row["patients"])]
         for name, scenes in results["truncation"].items() for scene, row in scenes.items()
     ]  # fmt: skip
     if not rows:
         return []
-    header = ["method", "scene", "missing, said so %", "there, said to be missing %", "all right %", "answers"]
+    header = ["method", "scene", "missing by 10 to 50 mm, said so %", "missing by more, said so %",
+              "in the image, said to be missing %", "all three right %", "patients"]  # fmt: skip
     return [
         "## Table 4. Truncated CTs",
         "",
-        "The test patients' CTs cut so that markers lie 10 to 50 mm outside the image. Ours must say on which side; an "
-        "extractor of the source says nothing where it predicts no slice, which is counted as rightly missing.",
+        "The test patients' CTs, cut so that one marker lies 10 to 50 mm outside the image. Markers farther outside "
+        "are easier and counted apart. To be right, ours must also say on which side the marker is. An extractor of "
+        "the source cannot say so and is given the side; it says that a marker is missing where no slice that is left "
+        "has a probability above ½, else it answers the most probable of these (table 2 takes the most probable slice "
+        "in any case). Wilson's intervals for the number of patients.",
         "",
         *table(header, rows),
     ]
@@ -202,8 +264,8 @@ def _calibration(results: Results) -> list[str]:
     return [
         "## Table 5. Is the confidence right?",
         "",
-        "Expected calibration error over ten bins, and Brier score, of ours; right is within 4 mm, or rightly not in "
-        "the image.",
+        "Expected calibration error over ten bins, and Brier score, of ours; right is within 4 mm of the true level, "
+        "or rightly not in the image.",
         "",
         *table(["answers", "calibration error", "Brier score", "count"], rows),
         f"![Reliability](images/{RELIABILITY})",
@@ -220,8 +282,8 @@ def _search(results: Results) -> list[str]:
         "## Looking at few slices or at all",
         "",
         f"From coarse to fine, ours looked at {100 * row['evaluated']:.0f} % of the slices (at most "
-        f"{100 * row['evaluated_most']:.0f} %) and gave the answer of looking at all in {cell(row['same'])} % of "
-        f"{row['answers']} answers; median {quick:.2f} s instead of {every:.2f} s per CT.",
+        f"{100 * row['evaluated_most']:.0f} %) and gave all three answers of looking at every one in "
+        f"{cell(row['same'])} % of {row['patients']} patients; median {quick:.2f} s instead of {every:.2f} s per CT.",
         "",
     ]
 
@@ -231,6 +293,21 @@ def _readings(results: Results) -> list[str]:
     for reading, meaning in READINGS.items():
         rows = _per_marker(results, "readings", lambda r, reading=reading: cell(r[reading]))
         lines += [f"### {reading}", "", f"In percent: {meaning}.", "", *table(["method", *MARKERS], rows)]
+    return lines
+
+
+def _readings_marks(results: Results) -> list[str]:
+    """Against what the extractors learned; nothing where they learned the truth."""
+    if not results["readings_marks"]:
+        return []
+    lines = [
+        "## Against the simulated readers' marks", "",
+        "The same answers, judged by the slices that simulated readers marked, which may be one off: what the "
+        "extractors learned, and what a study of patients would judge by.", "",
+    ]  # fmt: skip
+    for reading in ("precision_slices", "recall_cases"):
+        rows = _per_marker(results, "readings_marks", lambda r, reading=reading: cell(r[reading]))
+        lines += [f"In percent: {READINGS[reading]}.", "", *table(["method", *MARKERS], rows)]
     return lines
 
 

@@ -25,6 +25,8 @@ THRESHOLD = 0.5
 """Probability above which a slice is predicted (the source's two classes)."""
 TOLERANCE = 1
 """Slices on each side that count as right (1-Up-Down)."""
+ROUNDING_MM = 1e-6
+"""Of positions."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +39,12 @@ class Answer:
         truth: the true slice; None where the marker is not in the image.
         predicted: slices that the method calls the marker's; none, one or several.
         top: the most probable slice; None where the method says that the marker is not in the image, or nothing.
-        error_mm: distance of ``top`` from the true slice; None without either.
+        error_mm: distance of the chosen slice's middle from the true level; None without either.
         confidence: probability that the answer is right; None where the method gives none.
         absent: ``above``, ``below`` or empty, as the method says.
         absent_truth: the same, as it is.
+        beyond_mm: how far beyond the image's end the marker is; 0 where it is in the image.
+        probability: of every slice; empty where the method gives none.
     """
 
     case: str
@@ -52,6 +56,8 @@ class Answer:
     confidence: float | None = None
     absent: str = ""
     absent_truth: str = ""
+    beyond_mm: float = 0.0
+    probability: tuple[float, ...] = ()
 
     @property
     def offset(self) -> int | None:
@@ -65,41 +71,47 @@ class Answer:
 
     @property
     def is_right(self) -> bool:
-        """Whether the answer holds: within 4 mm, or rightly said to be above or below the image."""
+        """Whether the answer holds: within 4 mm of the true level, or rightly said to be above or below the image."""
         if self.truth is None:
             return self.top is None and self.absent == self.absent_truth
-        return self.error_mm is not None and self.error_mm <= NEAR_MM + 0.01
+        return self.error_mm is not None and self.error_mm <= NEAR_MM + ROUNDING_MM
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values."""
-        return {**asdict(self), "predicted": list(self.predicted)}
+        return {**asdict(self), "predicted": list(self.predicted), "probability": list(self.probability)}
+
+    def brief(self) -> dict[str, Any]:
+        """JSON values without the probabilities."""
+        return {key: value for key, value in self.to_dict().items() if key != "probability"}
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Answer:
         """From :meth:`to_dict`."""
-        return cls(**{**values, "predicted": tuple(int(k) for k in values["predicted"])})
+        predicted, probability = values["predicted"], values.get("probability", ())
+        tuples = {"predicted": tuple(int(k) for k in predicted), "probability": tuple(float(p) for p in probability)}
+        return cls(**{**values, **tuples})
 
 
 def answer_of(
-    probability: ArrayLike, truth: int | None, z_mm: ArrayLike, case: str = "", marker: str = "", absent_truth: str = ""
+    probability: ArrayLike, truth: int | None, level_mm: float, z_mm: ArrayLike, case: str = "", marker: str = ""
 ) -> Answer:
     """The answer of a binary extractor.
 
     Args:
         probability: ``(n,)``, that each slice is the marker.
         truth: the true slice, or None.
+        level_mm: the true level, which need not be the middle of a slice.
         z_mm: ``(n,)`` positions of the slices.
         case: name.
         marker: name.
-        absent_truth: where the marker is when it is not in the image.
     """
     p, z = np.asarray(probability, float), np.asarray(z_mm, float)
     if p.ndim != 1 or p.shape != z.shape or not p.size or not np.isfinite(p).all():
         raise InvalidInputError(f"Expected one finite probability per slice; got {p.shape} for {z.shape} slices.")
     top = int(p.argmax())
-    error = None if truth is None else float(abs(z[top] - z[truth]))
+    error = None if truth is None else float(abs(z[top] - level_mm))
     predicted = tuple(int(k) for k in np.flatnonzero(p > THRESHOLD))
-    return Answer(case, marker, truth, predicted, top, error, float(p[top]), "", absent_truth)
+    return Answer(case, marker, truth, predicted, top, error, float(p[top]), probability=tuple(p.tolist()))
 
 
 # --- counts and shares ------------------------------------------------------------------------------------------------
@@ -141,9 +153,15 @@ def _band(answer: Answer, sizes: Mapping[str, int] | None) -> int:
 
 
 def share(numerator: np.ndarray, denominator: np.ndarray, resamples: int = RESAMPLES, seed: int = 0) -> Estimate:
-    """A ratio of sums over cases, with its interval over cases (bootstrap); nan where nothing is counted."""
+    """A ratio of sums over cases, with its interval over cases (bootstrap); nan where nothing is counted.
+
+    At 0 and 100 % every resample says the same: there it is Wilson's interval of as many cases as count.
+    """
     total = float(denominator.sum())
     value = float(numerator.sum()) / total if total else np.nan
+    if value in (0.0, 1.0):
+        cases = int(np.count_nonzero(denominator))
+        return wilson(value * cases, cases)
     if len(numerator) < 2:
         return Estimate(value, np.nan, np.nan)
     counts = patient_counts(len(numerator), resamples, seed)
@@ -151,7 +169,7 @@ def share(numerator: np.ndarray, denominator: np.ndarray, resamples: int = RESAM
         return interval(value, (counts @ numerator) / (counts @ denominator))
 
 
-def wilson(successes: int, count: int) -> Estimate:
+def wilson(successes: float, count: int) -> Estimate:
     """A proportion with Wilson's 95 % interval (Wilson, JASA 1927;22:209); nan for no cases."""
     if not count:
         return Estimate(np.nan, np.nan, np.nan)
@@ -161,6 +179,12 @@ def wilson(successes: int, count: int) -> Estimate:
         raise DependencyError("Wilson's interval needs statsmodels: pip install 'manabi[train]'") from error
     low, high = proportion_confint(successes, count, method="wilson")
     return Estimate(successes / count, float(low), float(high))
+
+
+def patient_share(values: Sequence[bool], patients: Sequence[str]) -> Estimate:
+    """A share of answers, several per patient; Wilson's interval as if each patient gave one (they go together)."""
+    count = len(set(patients))
+    return wilson(float(np.mean(values)) * count, count) if count else wilson(0, 0)
 
 
 READINGS: dict[str, str] = {
@@ -195,6 +219,12 @@ def within(answers: Sequence[Answer], slices: int) -> Estimate:
     return wilson(sum(a.offset is not None and abs(a.offset) <= slices for a in known), len(known))
 
 
+def near(answers: Sequence[Answer]) -> Estimate:
+    """Share of cases whose chosen slice lies within 4 mm of the true level, Wilson's interval."""
+    known = [a for a in answers if a.truth is not None]
+    return wilson(sum(a.is_right for a in known), len(known))
+
+
 def offsets(answers: Sequence[Answer]) -> dict[int, int]:
     """How many predicted slices lie how far from the true one, towards the head (figure 5)."""
     found = Counter(k - a.truth for a in answers if a.truth is not None for k in a.predicted)
@@ -202,7 +232,7 @@ def offsets(answers: Sequence[Answer]) -> dict[int, int]:
 
 
 def errors_mm(answers: Sequence[Answer]) -> np.ndarray:
-    """Top-1 errors of the cases that have one."""
+    """Distances of the chosen slice from the true level, of the cases that have one."""
     return np.array([a.error_mm for a in answers if a.error_mm is not None], float)
 
 

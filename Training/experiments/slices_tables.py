@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from Training.experiments.slices_scores import (
     Answer,
     errors_mm,
     mcnemar,
+    near,
     offsets,
     readings,
     wilson,
@@ -54,29 +56,54 @@ def results(
         read: from :func:`Training.experiments.slices_whole.read_patient`.
         arms: method to marker to :func:`Training.experiments.slices_arms.extractor`'s answer.
     """
-    answers: dict[str, dict[str, list[Answer]]] = {
-        name: {marker: [Answer.of(row) for row in done["answers"]] for marker, done in markers.items()}
-        for name, markers in arms.items()
-    }
-    for name in (RULES, OURS, EVERY_SLICE):
-        if read and name in read[0]["arms"]:
-            answers[name] = _by_marker(read, name)
-    sizes = {case.name: len(case.images) for case in tests}
+    answers = _answers(read, arms)
     shown = {name: rows for name, rows in answers.items() if name != EVERY_SLICE}
-    scenes = _truncated(tests, truths, read, answers)
+    scenes = _truncated(tests, read, answers)
+    sizes = {case.name: len(case.images) for case in tests}
+
+    def scored(rows: Sequence[Answer]) -> dict[str, list[float]]:
+        return _triples(readings(rows, sizes))
+
     return {
         "patients": [_patient(*pair) for pair in zip(tests, truths, strict=True)],
         "runs": {name: {m: done["run"] for m, done in markers.items()} for name, markers in arms.items()},
-        "readings": {name: {m: _triples(readings(a, sizes)) for m, a in rows.items()} for name, rows in shown.items()},
-        "distance": {name: {m: _distance(a) for m, a in rows.items()} for name, rows in shown.items()},
-        "offsets": {name: {m: offsets(a) for m, a in rows.items()} for name, rows in shown.items()},
+        "readings": _each(shown, scored),
+        "readings_marks": _each(against_marks(shown, tests), scored),
+        "distance": _each(shown, _distance),
+        "offsets": _each(shown, offsets),
         "mcnemar": mcnemar_table(shown),
         "pathology": pathology_table(shown, [str(truth["pathology"]) for truth in truths]),
         "truncation": {name: truncation_table(rows) for name, rows in scenes.items()},
         "calibration": calibration_table(answers.get(OURS, {}), scenes.get(OURS, {})),
         "search": search_table(read),
-        "answers": {name: {m: [a.to_dict() for a in rows] for m, rows in kept.items()} for name, kept in shown.items()},
+        "answers": _each(shown, lambda rows: [a.brief() for a in rows]),
     }
+
+
+def _answers(read: Sequence[Mapping[str, Any]], arms: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Answers:
+    """Of the extractors, the rules and ours, on whole CTs."""
+    trained = {
+        name: {marker: [Answer.of(row) for row in done["answers"]] for marker, done in markers.items()}
+        for name, markers in arms.items()
+    }
+    known = [name for name in (RULES, OURS, EVERY_SLICE) if read and name in read[0]["arms"]]
+    return {**trained, **{name: _by_marker(read, name) for name in known}}
+
+
+def _each(answers: Answers, score: Callable[[Sequence[Answer]], Any]) -> dict[str, dict[str, Any]]:
+    """Something for every method and marker."""
+    return {name: {marker: score(rows) for marker, rows in kept.items()} for name, kept in answers.items()}
+
+
+def against_marks(answers: Answers, tests: Sequence[PaperCase]) -> Answers:
+    """The same answers with the simulated readers' slices for the truth; nothing where no reader marked any."""
+    if not any(case.read for case in tests):
+        return {}
+
+    def marked(rows: Sequence[Answer]) -> list[Answer]:
+        return [replace(a, truth=case.label(a.marker)) for a, case in zip(rows, tests, strict=True)]
+
+    return _each(answers, marked)
 
 
 def _by_marker(read: Sequence[Mapping[str, Any]], name: str, scene: str = WHOLE) -> dict[str, list[Answer]]:
@@ -98,12 +125,13 @@ def _triples(estimates: Mapping[str, Estimate]) -> dict[str, list[float]]:
 
 
 def _distance(answers: Sequence[Answer]) -> dict[str, Any]:
-    """Top-1 errors: mm, and shares within one and two slices of all cases."""
+    """Distances from the true level in mm; shares of all cases within 4 mm of it, and one and two slices off."""
     errors = errors_mm(answers)
     return {
         "mean_mm": float(errors.mean()) if errors.size else NO_NUMBER,
         "median_mm": float(np.median(errors)) if errors.size else NO_NUMBER,
         "p95_mm": float(np.quantile(errors, 0.95)) if errors.size else NO_NUMBER,
+        "within_4mm": triple(near(answers)),
         "within_1": triple(within(answers, 1)),
         "within_2": triple(within(answers, 2)),
         "none_predicted": sum(not a.predicted for a in answers if a.truth is not None),
@@ -153,10 +181,7 @@ def _chosen(answers: Sequence[Answer], member: Sequence[bool]) -> list[Answer]:
 
 
 def _truncated(
-    tests: Sequence[PaperCase],
-    truths: Sequence[Mapping[str, Any]],
-    read: Sequence[Mapping[str, Any]],
-    answers: Answers,
+    tests: Sequence[PaperCase], read: Sequence[Mapping[str, Any]], answers: Answers
 ) -> dict[str, dict[str, dict[str, list[Answer]]]]:
     """Method to scene to marker to answers."""
     if not read or not any(row["crops"] for row in read):
@@ -169,35 +194,29 @@ def _truncated(
             out[name] = {scene: _by_marker(read, name, scene) for scene in SCENES}
             continue
         out[name] = {
-            scene: {m: _cut(rows, tests, truths, [row["crops"].get(scene) for row in read]) for m, rows in kept.items()}
+            scene: {m: _cut(rows, tests, [row["crops"].get(scene) for row in read]) for m, rows in kept.items()}
             for scene in SCENES
         }
     return out
 
 
 def _cut(
-    answers: Sequence[Answer],
-    tests: Sequence[PaperCase],
-    truths: Sequence[Mapping[str, Any]],
-    crops: Sequence[Sequence[float] | None],
+    answers: Sequence[Answer], tests: Sequence[PaperCase], crops: Sequence[Sequence[float] | None]
 ) -> list[Answer]:
-    rows = zip(answers, tests, truths, crops, strict=True)
-    return [
-        truncated_extracted(answer, case, truth[answer.marker], (crop[0], crop[1]))
-        for answer, case, truth, crop in rows
-        if crop is not None
-    ]
+    rows = zip(answers, tests, crops, strict=True)
+    return [truncated_extracted(answer, case, (crop[0], crop[1])) for answer, case, crop in rows if crop is not None]
 
 
 def truncation_table(scenes: Mapping[str, Mapping[str, Sequence[Answer]]]) -> dict[str, dict[str, Any]]:
-    """By scene: how often a missing marker is called missing, and one that is there wrongly so; and all right."""
+    """By scene: how often markers are called missing (:func:`absence`), and patients with every answer right."""
     table: dict[str, dict[str, Any]] = {}
     for scene, kept in scenes.items():
         rows = [answer for answers in kept.values() for answer in answers]
         if rows:
-            right = triple(wilson(sum(a.is_right for a in rows), len(rows)))
-            noticed = _triples(absence(rows, lambda a: a.top is None))
-            table[scene] = {**noticed, "right": right, "count": len(rows)}
+            patients = {a.case for a in rows}
+            wrong = {a.case for a in rows if not a.is_right}
+            right = triple(wilson(len(patients - wrong), len(patients)))
+            table[scene] = {**_triples(absence(rows)), "right": right, "patients": len(patients)}
     return table
 
 
@@ -229,11 +248,11 @@ def _reliability(answers: Sequence[Answer]) -> dict[str, Any]:
 
 
 def search_table(read: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Coarse-to-fine against looking at every slice: same answers, slices looked at, seconds."""
+    """Coarse-to-fine against looking at every slice: patients with three same answers, slices looked at, seconds."""
     rows = [row["search"] for row in read if "search" in row]
     if not rows:
         return {}
-    same = [answer for row in rows for answer in row["same"]]
+    same = [all(row["same"]) for row in rows]
     shares = [row["evaluated"] / row["slices"] for row in rows]
     seconds = np.array([row["seconds"] for row in rows])
     return {
@@ -241,5 +260,5 @@ def search_table(read: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "evaluated": float(np.mean(shares)),
         "evaluated_most": float(np.max(shares)),
         "seconds": [float(x) for x in np.median(seconds, axis=0)],
-        "answers": len(same),
+        "patients": len(same),
     }

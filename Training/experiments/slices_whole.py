@@ -13,12 +13,17 @@ from typing import Any
 
 import numpy as np
 
+from manabi.bundle import Bundle
 from manabi.context import Context
+from manabi.errors import InvalidInputError, ModelNotFoundError
 from manabi.slices.reading import MARKERS, NEAR_MM, Reading
 from manabi.slices.stack import AxialStack
+from manabi.store import BundleStore
+from Training.cohort import PHANTOMS
 from Training.experiments.slices_arms import digest, found, keep
-from Training.experiments.slices_cases import Patients, Range, absent_side, half_mm, truncations
+from Training.experiments.slices_cases import Patients, Range, absent_side, beyond_mm, half_mm, truncations
 from Training.experiments.slices_scores import Answer
+from Training.phantom_cache import code_hash
 from Training.slices_paper import PaperCase, true_slice
 
 logger = logging.getLogger(__name__)
@@ -33,19 +38,68 @@ Reader = Callable[[AxialStack, bool], Reading]
 """A stack, and whether to look at every slice, to the three answers."""
 
 
-def bundle_reader(bundle: str, device: str = "auto") -> tuple[Reader, dict[str, str]]:
-    """Our method with a bundle (name or path), and the bundle's provenance."""
-    from manabi.slices.find import Settings, find_markers
-    from manabi.store import BundleStore
+# --- the bundle -------------------------------------------------------------------------------------------------------
 
+
+def open_bundle(bundle: str, seed: int) -> Bundle:
+    """A bundle of ours by name or path; raises InvalidInputError where it learned phantoms of the cohort ``seed``."""
     chosen = BundleStore().get(bundle, method="slices")
-    network = chosen.build_network()
-    settings = Settings.of(chosen.facts.get("slices", {}))
+    if seed in learned_seeds(chosen):
+        raise InvalidInputError(
+            f"The bundle {chosen.name} learned phantoms of the seed {seed}, which this experiment tests with. Choose "
+            "another bundle with --set experiment.ours=NAME, train one on other phantoms (python -m Training slices "
+            f"--data phantoms:{seed + 1}:600 --output DIR), or test on others with --set "
+            f"experiment.data=phantoms:{seed + 1}:472."
+        )
+    return chosen
+
+
+def learned_seeds(bundle: Bundle) -> set[int]:
+    """Seeds of the phantoms that a bundle learned, and those of the bundles that its training began from."""
+    seeds, seen = _seeds(bundle), {bundle.name}
+    while (start := training_facts(bundle)["start"]) and start not in seen:
+        seen.add(start)
+        try:
+            bundle = BundleStore().get(start, method="slices")
+        except ModelNotFoundError:
+            logger.warning("Training began from the bundle %s, which is not here: what it learned is unknown.", start)
+            break
+        seeds |= _seeds(bundle)
+    return seeds
+
+
+def _seeds(bundle: Bundle) -> set[int]:
+    return {int(seed) for seed, _ in PHANTOMS.findall(f"{bundle.trained_on} {training_facts(bundle)['start']}")}
+
+
+def training_facts(bundle: Bundle) -> dict[str, Any]:
+    """How a bundle was trained, as far as its metadata says; None for what they do not."""
+    training = bundle.facts.get("training", {})
+    recipe, settings = training.get("recipe", {}), training.get("settings", {})
+    return {
+        "simulated": bundle.simulated,
+        "patients": training.get("patients", {}).get("training"),
+        "epochs": settings.get("epochs"),
+        "best_epoch": training.get("best_epoch"),
+        "items_per_epoch": recipe.get("items_per_epoch"),
+        "start": recipe.get("start", ""),
+    }
+
+
+def bundle_reader(bundle: Bundle, device: str = "auto") -> Reader:
+    """Our method with a bundle."""
+    from manabi.slices.find import Settings, find_markers
+
+    network = bundle.build_network()
+    settings = Settings.of(bundle.facts.get("slices", {}))
 
     def read(stack: AxialStack, exhaustive: bool) -> Reading:
         return find_markers(stack, network, settings, Context(device=device), exhaustive=exhaustive)
 
-    return read, chosen.provenance()
+    return read
+
+
+# --- reading ----------------------------------------------------------------------------------------------------------
 
 
 def read_patient(patients: Patients, index: int, reader: Reader | None, rules: bool, truncate: bool) -> dict[str, Any]:
@@ -55,19 +109,20 @@ def read_patient(patients: Patients, index: int, reader: Reader | None, rules: b
         ``arms``: method to scene to three answers; ``crops``: scene to the range it keeps; ``search``: what the
         coarse-to-fine search saved and whether its answers are those of looking at every slice.
     """
-    case, levels = patients.prepared(index), patients.truth(index)
+    case = patients.prepared(index)
     stack = AxialStack.of(patients.case(index).volumes["ct"])
-    crops = truncations(stack.z_mm, levels, np.random.default_rng([patients.seed, index])) if truncate else {}
+    rng = np.random.default_rng([patients.seed, index])
+    crops = truncations(stack.z_mm, case.levels_mm, rng) if truncate else {}
     out: dict[str, Any] = {"arms": {}, "crops": {scene: list(kept) for scene, kept in crops.items()}}
     if reader is not None:
-        out["arms"], out["search"] = _ours(reader, stack, case, levels, crops)
+        out["arms"], out["search"] = _ours(reader, stack, case, crops)
     if rules:
         out["arms"][RULES] = {WHOLE: _by_rules(stack, case)}
     return out
 
 
 def _ours(
-    reader: Reader, stack: AxialStack, case: PaperCase, levels: Mapping[str, float], crops: Mapping[str, Range]
+    reader: Reader, stack: AxialStack, case: PaperCase, crops: Mapping[str, Range]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     whole = _whole(stack)
     started = time.perf_counter()
@@ -75,16 +130,16 @@ def _ours(
     between = time.perf_counter()
     every = reader(stack, True)
     seconds = [round(between - started, 3), round(time.perf_counter() - between, 3)]
-    scenes = {WHOLE: _read(quick, case, levels, whole)}
+    scenes = {WHOLE: _read(quick, case, whole)}
     for scene, kept in crops.items():
-        scenes[scene] = _read(reader(cropped(stack, kept), False), case, levels, kept)
+        scenes[scene] = _read(reader(cropped(stack, kept), False), case, kept)
     search = {
         "same": [_same(quick[marker], every[marker]) for marker in MARKERS],
         "evaluated": int(quick.evaluated.sum()),
         "slices": stack.n,
         "seconds": seconds,
     }
-    return {OURS: scenes, EVERY_SLICE: {WHOLE: _read(every, case, levels, whole)}}, search
+    return {OURS: scenes, EVERY_SLICE: {WHOLE: _read(every, case, whole)}}, search
 
 
 def _same(first: Any, second: Any) -> bool:
@@ -103,31 +158,47 @@ def cropped(stack: AxialStack, kept: Range) -> AxialStack:
     return AxialStack.of(volume)
 
 
-def _read(reading: Reading, case: PaperCase, levels: Mapping[str, float], kept: Range) -> list[dict[str, Any]]:
+def _read(reading: Reading, case: PaperCase, kept: Range) -> list[dict[str, Any]]:
     """A reading on the case's 4 mm slices."""
-    answers = []
-    for marker in MARKERS:
-        found = reading[marker]
-        side = absent_side(levels[marker], kept, half_mm(case.z_mm))
-        truth = None if side else true_slice(case.z_mm, levels[marker])
-        answers.append(_placed(case, marker, truth, found.z_mm, (found.confidence, found.absent, side)))
-    return answers
+    rows = [(marker, reading[marker]) for marker in MARKERS]
+    return [placed(case, marker, kept, one.z_mm, one.confidence, one.absent).to_dict() for marker, one in rows]
 
 
-def _placed(
-    case: PaperCase, marker: str, truth: int | None, z_mm: float | None, more: tuple[float | None, str, str]
-) -> dict[str, Any]:
+def placed(
+    case: PaperCase, marker: str, kept: Range, z_mm: float | None, confidence: float | None = None, absent: str = ""
+) -> Answer:
+    """The answer of a method that chose the slice at ``z_mm``, or none, on the case's 4 mm slices.
+
+    Its error is the distance of the chosen slice from the true level, not from the 4 mm slice that holds it.
+    """
+    level = case.levels_mm[marker]
+    side = absent_side(level, kept, half_mm(case.z_mm))
+    truth = None if side else true_slice(case.z_mm, level)
     top = None if z_mm is None else int(np.abs(case.z_mm - z_mm).argmin())
-    error = None if z_mm is None or truth is None else float(abs(z_mm - case.z_mm[truth]))
+    error = None if z_mm is None or truth is None else float(abs(z_mm - level))
     predicted = () if top is None else (top,)
-    return Answer(case.name, marker, truth, predicted, top, error, *more).to_dict()
+    beyond = beyond_mm(level, kept) if side else 0.0
+    return Answer(case.name, marker, truth, predicted, top, error, confidence, absent, side, beyond)
 
 
 def _by_rules(stack: AxialStack, case: PaperCase) -> list[dict[str, Any]]:
     from manabi.slices.rules import find_by_rules
 
     found = find_by_rules(stack)
-    return [_placed(case, m, case.truth[m], found.z_mm.get(m), (None, "", "")) for m in MARKERS]
+    return [placed(case, m, _whole(stack), found.z_mm.get(m)).to_dict() for m in MARKERS]
+
+
+def reading_settings(bundle: Bundle | None, rules: bool, truncation: bool) -> dict[str, Any]:
+    """What the answers of :func:`read_patient` follow from, besides the patients: weights, decoder, search, code."""
+    import manabi.slices
+
+    return {
+        "ours": bundle.provenance() if bundle else {},
+        "slices": bundle.facts.get("slices", {}) if bundle else {},
+        "code": code_hash(Path(manabi.slices.__file__).parent),
+        "rules": rules,
+        "truncation": truncation,
+    }
 
 
 def read_patients(
@@ -138,14 +209,28 @@ def read_patients(
     resume: bool,
     read: Callable[[int], dict[str, Any]],
 ) -> list[dict[str, Any]]:
-    """:func:`read_patient` for all; each is kept in a file, and with ``resume`` found again under equal settings."""
+    """:func:`read_patient` for all; each is kept in a file, and with ``resume`` found again under equal settings.
+
+    Args:
+        patients: of the experiment.
+        indices: which.
+        folder: for the files.
+        settings: :func:`reading_settings`.
+        resume: take what is there.
+        read: :func:`read_patient` of a number.
+
+    Returns:
+        Its answers, each with ``duration_s``.
+    """
     rows = []
     for n, index in enumerate(indices):
         key = digest(dict(settings), [patients.key(index), NEAR_MM])
         path = folder / f"{patients.name(index)}.json"
         kept = found(path, key) if resume else None
         if kept is None:
-            kept = keep(path, key, read(index))
+            started = time.perf_counter()
+            row = read(index)
+            kept = keep(path, key, {**row, "duration_s": round(time.perf_counter() - started, 3)})
             logger.info("read %d of %d test patients", n + 1, len(indices))
         rows.append(kept)
     return rows
