@@ -43,11 +43,28 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def chest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A simulated chest CT."""
+    from fixtures_laws import CHOICES
+
+    from manabi.io import write_volume
+
+    phantom = registry.phantom("thorax")
+    case = phantom.render(phantom.sample_parameters(case_rng(5, 0), **CHOICES["thorax"]))
+    path = tmp_path_factory.mktemp("chest") / "chest.nii.gz"
+    write_volume(case.volumes["ct"], path)
+    return path
+
+
 @pytest.fixture
-def place(simulated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder but for what the examples call their own: scan.nii.gz, scans/, pairs.csv."""
+def place(simulated: Path, chest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder but for what the examples use: scan.nii.gz, scans/, pairs.csv, chest.nii.gz, chests/."""
     folder = tmp_path / "work"
     (folder / "scans").mkdir(parents=True)
+    (folder / "chests").mkdir()
+    shutil.copy(chest, folder / "chest.nii.gz")
+    shutil.copy(chest, folder / "chests" / "a.nii.gz")
     shutil.copy(simulated / "case-0000" / "spect_5min.nii.gz", folder / "scan.nii.gz")
     shutil.copy(simulated / "case-0001" / "spect_5min.nii.gz", folder / "scans" / "a.nii.gz")
     shutil.copytree(simulated, folder / "patients")
@@ -158,19 +175,27 @@ def test_settings_of_the_examples_are_accepted():
     assert checked > 5
 
 
+def recipes() -> list[tuple[str, type, int]]:
+    """Each method that can be trained, its settings, and how many of its commands the pages show at least."""
+    from Training.slices import SlicesRecipe
+    from Training.spect import SPECTRecipe
+
+    return [("spect", SPECTRecipe, 4), ("slices", SlicesRecipe, 2)]
+
+
 def test_training_commands_of_the_examples_are_accepted():
     from Training.config import TrainConfig, read_sections
-    from Training.spect import SPECTRecipe
 
     fenced = re.compile(r"^```(?:bash|text)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
     texts = [text for page in RUN for text in fenced.findall(text_of(page))]
-    calls = [w for t in texts for w in commands(Block("", 0, "bash", t, False), "python -m Training spect")]
-    assert len(calls) >= 4
-    for words in calls:
-        options = list(zip(words, words[1:], strict=False))
-        config = next((value for name, value in options if name == "--config"), "spect")
-        settings = [value for name, value in options if name == "--set"]
-        assert read_sections(config, settings, {"training": TrainConfig, "recipe": SPECTRecipe})
+    for method, recipe, least in recipes():
+        calls = [w for t in texts for w in commands(Block("", 0, "bash", t, False), f"python -m Training {method}")]
+        assert len(calls) >= least, method
+        for words in calls:
+            options = list(zip(words, words[1:], strict=False))
+            config = next((value for name, value in options if name == "--config"), method)
+            settings = [value for name, value in options if name == "--set"]
+            assert read_sections(config, settings, {"training": TrainConfig, "recipe": recipe})
 
 
 def test_python_examples_compile():
@@ -209,13 +234,14 @@ def test_the_example_of_a_norms_file_is_read(tmp_path):
 
 def test_the_training_page_names_every_setting_and_shipped_configuration():
     from Training.config import CONFIGS, TrainConfig
-    from Training.spect import SPECTRecipe
 
     page = text_of("docs/training.md")
-    for kind in (TrainConfig, SPECTRecipe):
+    for kind in (TrainConfig, *(recipe for _, recipe, _ in recipes())):
         for field in dataclasses.fields(kind):
             assert f"`{field.name}`" in page, field.name
-    for path in CONFIGS.glob("spect*.json"):
+    shipped = list(CONFIGS.glob("*.json"))
+    assert len(shipped) >= 6
+    for path in shipped:
         assert f"`{path.stem}`" in page
     assert all(f"`{name}`" in page for name in NETWORKS)
 

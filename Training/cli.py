@@ -20,10 +20,10 @@ import typer
 
 from manabi.errors import InvalidInputError, ManabiError
 
-RECIPES = {"spect": "Training.spect:train"}
+RECIPES = {"spect": "Training.spect:train", "slices": "Training.slices:train"}
 """Method to ``train(data, output, config_path, overrides, resume, cache) -> mapping`` (a JSON summary)."""
 
-EXPERIMENTS = {"spect": "Training.experiments.spect:run"}
+EXPERIMENTS = {"spect": "Training.experiments.spect:run", "slices": "Training.experiments.slices:run"}
 """Method to ``run(output, size, overrides, resume, cache) -> mapping`` (a JSON summary)."""
 
 app = typer.Typer(

@@ -38,7 +38,7 @@ WORST_MM, MISS_MM = 40.0, 10.0
 """Validation counts no error above the first, and adds the second for an answer that is not right."""
 VALIDATION_STEP = 2
 """Planes from one validated slice to the next: 4 mm, the source's."""
-END_PLANES = 7
+END_PLANES = 15
 """A slice shown as an image's end has fewer planes than this beyond it."""
 
 

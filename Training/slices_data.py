@@ -183,7 +183,8 @@ def _key(settings: InputSettings, fixed: tuple[tuple[str, Any], ...]) -> str:
     from Training.phantom_cache import code_hash
 
     code = code_hash(Path(thorax.__file__).parent)
-    text = json.dumps([settings.facts(), fixed, STEP_MM, FORMAT, code], default=str)
+    seen = [settings.size, settings.pixel_mm, settings.slab_mm]  # what the planes follow from
+    text = json.dumps([seen, fixed, STEP_MM, FORMAT, code], default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

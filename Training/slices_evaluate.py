@@ -11,7 +11,10 @@ import torch
 from manabi.slices.decode import Decoder, Scored, decode
 from manabi.slices.prepare import InputSettings, to_channels
 from manabi.slices.reading import MARKERS, NEAR_MM
+from manabi.slices.rules import find_by_rules
 from manabi.slices.search import search_coarse_to_fine
+from manabi.slices.stack import AxialStack
+from manabi.volume import Volume
 from Training.slices_data import STEP_MM, SliceCase, to_hu
 
 CUTS = 2
@@ -82,8 +85,8 @@ class View:
     def __post_init__(self) -> None:
         """Search once."""
         scored = self.scored
-        found = search_coarse_to_fine(scored.z_mm, lambda index: scored.scores[index])
-        object.__setattr__(self, "searched", Scored(found.scores, scored.z_mm, scored.truth))
+        found = search_coarse_to_fine(scored.z_mm, lambda index: scored.scores[index], also_mm=scored.rules or ())
+        object.__setattr__(self, "searched", Scored(found.scores, scored.z_mm, scored.truth, scored.rules))
         object.__setattr__(self, "fell_back", found.fell_back)
 
     @property
@@ -158,14 +161,29 @@ def views(model: torch.nn.Module, case: SliceCase, settings: InputSettings, seed
             scores[anew] = score_planes(model, case, rows[anew], settings, (int(rows[0]), int(rows[-1])))
         z = case.z_mm[rows]
         half = (z[-1] - z[0]) / (len(z) - 1) / 2
-        out.append(View(case, Scored(scores, z, case.absent_beyond(z[0] - half, z[-1] + half)), cut))
+        rules = rules_of(case, rows, settings)
+        out.append(View(case, Scored(scores, z, case.absent_beyond(z[0] - half, z[-1] + half), rules), cut))
     return out
+
+
+def rules_of(case: SliceCase, rows: np.ndarray, settings: InputSettings) -> tuple[float, float, float]:
+    """What tracking of airway and lungs finds on some planes of a case; NaN where it finds none.
+
+    The planes are coarser than the image, so that the rules do somewhat worse here than in a run.
+    """
+    step, z = settings.pixel_mm, case.z_mm[rows]
+    matrix = np.diag([step, step, float(z[-1] - z[0]) / (len(z) - 1), 1.0])
+    matrix[:3, 3] = [-step * settings.size / 2, -step * settings.size / 2, float(z[0])]
+    volume = Volume(to_hu(case.planes[rows].astype(np.float32)), matrix, modality="CT")
+    found = find_by_rules(AxialStack.of(volume)).z_mm
+    a, b, c = (np.nan if (level := found[marker]) is None else level for marker in MARKERS)
+    return a, b, c
 
 
 def answers(view: View, decoder: Decoder) -> list[Answer]:
     """The decoder's answers for a view searched from coarse to fine, of markers whose truth is known."""
     scored, case = view.searched, view.case
-    out = decode(scored.scores, scored.z_mm, decoder)
+    out = decode(scored.scores, scored.z_mm, decoder, scored.rules)
     n = len(scored.z_mm)
     found = [-np.inf if s == -1 else np.inf if s == n else float(scored.z_mm[s]) for s in out.states]
     return [
@@ -188,7 +206,7 @@ class Search:
 
 def compare_search(view: View, decoder: Decoder) -> Search:
     """Whether the coarse-to-fine search gives the exhaustive answer, and what share of the slices it looks at."""
-    fast, every = (decode(one.scores, one.z_mm, decoder).states for one in (view.searched, view.scored))
+    fast, every = (decode(one.scores, one.z_mm, decoder, one.rules).states for one in (view.searched, view.scored))
     share = float(np.isfinite(view.searched.scores[:, 0]).mean())
     return Search(view.case.name, fast == every, share, view.fell_back)
 

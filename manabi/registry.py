@@ -48,6 +48,13 @@ METHODS: dict[str, Entry] = {
             "5-minute dopamine-transporter SPECT to 25-minute quality, with binding ratios before and after",
             "spect",
         ),
+        Entry(
+            "slices",
+            "SliceMarker",
+            "manabi.slices.method:SliceMarker",
+            "lung apex, carina and diaphragm of any chest CT with calibrated confidence, and representative slices",
+            "slices",
+        ),
     )
 }
 
@@ -59,6 +66,12 @@ PHANTOMS: dict[str, Entry] = {
             "DAT-SPECT striatum",
             "manabi.phantoms.striatum:StriatumPhantom",
             "a head with striata of grade 1 to 4, its 5- and 25-minute 123I-ioflupane SPECT, and the truth",
+        ),
+        Entry(
+            "thorax",
+            "Chest CT",
+            "manabi.phantoms.thorax:ThoraxPhantom",
+            "a chest with airways, vessels, bones and disease in CT, and the levels of apex, carina and diaphragm",
         ),
     )
 }

@@ -10,8 +10,6 @@ from pathlib import Path
 import pytest
 from slices_panel_user import SlicesUser, add_ct
 
-from manabi import registry
-
 ROOT = Path(__file__).resolve().parents[2]
 IMPORT_MS = 60.0
 """What opening a module may add to Slicer's own start."""
@@ -31,14 +29,6 @@ print(1000 * taken, *sorted({{name.partition(".")[0] for name in set(sys.modules
 """
 
 
-@pytest.fixture
-def _trained():
-    """Skips until the method is registered and its default model is there."""
-    if "slices" not in registry.METHODS or not (ROOT / "manabi" / "bundles" / "slices-default").is_dir():
-        pytest.skip("SliceMarker's method and default model are not there yet")
-
-
-@pytest.mark.usefixtures("_trained")
 def test_the_module_s_own_test_passes(slicer_app):
     slicer_app.run_module_test("SliceMarker")
 
@@ -46,7 +36,7 @@ def test_the_module_s_own_test_passes(slicer_app):
 def test_importing_the_module_costs_little_and_loads_nothing_heavy():
     code = COST.format(testing=str(ROOT / "Testing"), folder=str(ROOT / "SliceMarker"))
     costs, loaded = [], set()
-    for _ in range(3):
+    for _ in range(6):
         out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
         first, *names = out.stdout.split()
         costs.append(float(first))
@@ -68,7 +58,6 @@ def test_the_sample_patient_is_listed_when_slicer_has_started(slicer_app):
     assert Path(listed[0].thumbnailFileName).is_file()
 
 
-@pytest.mark.usefixtures("_trained")
 def test_a_click_on_the_sample_loads_the_simulated_chest(slicer_app):
     import slicer
 
@@ -79,7 +68,6 @@ def test_a_click_on_the_sample_loads_the_simulated_chest(slicer_app):
     assert (node.GetName(), node.GetAttribute("Manabi.modality")) == ("Chest CT (simulated)", "CT")
 
 
-@pytest.mark.usefixtures("_trained")
 def test_three_clicks_from_an_empty_slicer_mark_the_sample(slicer_app):
     widget = slicer_app.open_widget("SliceMarker")
     widget.ui.sampleButton.click()

@@ -118,7 +118,8 @@ def test_scores_count_misses_and_patients():
     searches = [Search(f"c{k}", k > 0, 0.25, False) for k in range(10)]
     own = {f"c{k}": f"p{k}" for k in range(10)}
     out = metrics([*found, *beyond], searches, own)
-    assert out["carina_within_4mm"]["mean"] == 0.8 and out["carina_error_of_found_mm"]["mean"] == pytest.approx(6 / 9, abs=1e-4)
+    assert out["carina_within_4mm"]["mean"] == 0.8
+    assert out["carina_error_of_found_mm"]["mean"] == pytest.approx(6 / 9, abs=1e-4)
     assert out["not_in_image_recognised"]["mean"] == 0.75 and out["wrongly_not_in_image"]["mean"] == 0.1
     assert out["search_same_answer"]["mean"] == 0.9 and out["search_share_of_slices"]["mean"] == 0.25
     assert out["carina_within_4mm"]["ci95"] == pytest.approx(wilson(0.8, 10), abs=1e-4)

@@ -45,11 +45,12 @@ def unchanged(monkeypatch):
 @pytest.mark.usefixtures("unchanged")
 def test_items_are_slices_with_their_neighbours_and_their_distances():
     inputs, distances = task().train_batch(range(40), generators(40))
-    assert inputs.shape == (40, 6, 32, 32) and inputs.dtype == torch.float32
+    offsets = TINY.input().offsets_mm
+    assert inputs.shape == (40, len(offsets) + 1, 32, 32) and inputs.dtype == torch.float32
     z = places_mm(inputs)
     torch.testing.assert_close(distances, torch.tensor([180.0, 100.0, 20.0]) - z[:, None], atol=0.02, rtol=0)
-    inner = (z > 12.5) & (z < 185.5)
-    for channel, offset in enumerate((-12.0, -4.0, 0.0, 4.0, 12.0)):
+    inner = (z > 28.5) & (z < 185.5)
+    for channel, offset in enumerate(offsets):
         neighbours = places_mm(inputs, channel)
         torch.testing.assert_close(neighbours[inner], z[inner] + offset, atol=0.02, rtol=0)
         assert float(neighbours.min()) > -0.1 and float(neighbours.max()) < 198.1
@@ -67,9 +68,10 @@ def test_slices_between_planes_know_their_place():
 def test_ends_of_an_image_repeat_its_last_slice():
     inputs, distances = task(replace(PLAIN, end_share=1.0)).train_batch(range(60), generators(60))
     z = places_mm(inputs)
-    reach = torch.stack([places_mm(inputs, channel) - z for channel in (0, 1, 3, 4)], 1)
-    assert bool((reach.abs().amin(1) < 12.5).all())
-    cut = (reach[:, 3] < 11.9) | (reach[:, 0] > -11.9)
+    offsets = TINY.input().offsets_mm
+    reach = torch.stack([places_mm(inputs, channel) - z for channel in range(len(offsets))], 1)
+    assert bool((reach.abs() <= torch.tensor(offsets).abs() + 0.1).all())
+    cut = (reach[:, -1] < offsets[-1] - 0.1) | (reach[:, 0] > offsets[0] + 0.1)
     assert 0.6 < float(cut.float().mean()) <= 1.0
     torch.testing.assert_close(distances[:, 1], 100.0 - z, atol=0.02, rtol=0)
 
@@ -90,7 +92,7 @@ def test_items_follow_from_their_generators_alone():
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
     assert not torch.equal(first[0], other[0])
     inputs, distances = chosen.train_item(0, np.random.default_rng(3))
-    assert inputs.shape == (6, 32, 32) and distances.shape == (3,)
+    assert inputs.shape == (8, 32, 32) and distances.shape == (3,)
 
 
 # --- random changes ---------------------------------------------------------------------------------------------------
@@ -210,7 +212,7 @@ def test_validation_leaves_out_markers_that_are_not_in_the_image():
 def test_shipped_configurations_fit_the_recipe(name):
     sections = read_sections(CONFIGS / f"{name}.json", [], {"training": TrainConfig, "recipe": SlicesRecipe})
     arguments = sections["recipe"].network_arguments()
-    assert arguments["in_channels"] == 6 and len(arguments["widths"]) >= 4
+    assert arguments["in_channels"] == 8 and len(arguments["widths"]) >= 4
     assert sections["training"].ema_decay is not None
     assert (sections["recipe"].start == "slices-default") == (name == "slices_site")
 

@@ -107,7 +107,11 @@ class Oracle(torch.nn.Module):
         return torch.cat([self.sharp - distance.square() / 4, torch.tanh(distance / 40)], 1)
 
 
-def places_mm(inputs: torch.Tensor, channel: int = 2) -> torch.Tensor:
+MIDDLE = InputSettings().offsets_mm.index(0.0)
+"""Channel of the slice itself."""
+
+
+def places_mm(inputs: torch.Tensor, channel: int = MIDDLE) -> torch.Tensor:
     """Position of each input's plane, from its middle pixel; of the slice itself, or of another channel."""
     level, width = InputSettings().lung
     hu = inputs[:, channel, 16, 16] * width + level - width / 2

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Draw the pictures of README and the documentation anew: ``python Testing/tools/make_images.py`` (``make images``).
 
-``docs/images/spect_before_after.png`` is the figure that ``manabi demo`` writes, with the model that ships.
+``docs/images/spect_before_after.png`` and ``slices_markers.png`` are the figures that ``manabi demo METHOD`` writes,
+with the models that ship.
 """
 
 from __future__ import annotations
@@ -14,7 +15,10 @@ from pathlib import Path
 from manabi.cli.outcome import main as manabi
 
 IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
-PICTURES = {"spect": ("before_after.png", "spect_before_after.png")}
+PICTURES = {
+    "spect": ("before_after.png", "spect_before_after.png"),
+    "slices": ("markers.png", "slices_markers.png"),
+}
 """Per method: the demo's figure, and its name in the documentation."""
 
 

@@ -22,7 +22,7 @@ from Training.experiments.slices_scores import (
     wilson,
     within,
 )
-from Training.experiments.slices_whole import EVERY_SLICE, OURS, RULES, WHOLE
+from Training.experiments.slices_whole import ALONE, EVERY_SLICE, OURS, RULES, WHOLE
 from Training.resampling import Estimate
 from Training.slices_paper import PaperCase
 from Training.statistics import holm
@@ -86,7 +86,7 @@ def _answers(read: Sequence[Mapping[str, Any]], arms: Mapping[str, Mapping[str, 
         name: {marker: [Answer.of(row) for row in done["answers"]] for marker, done in markers.items()}
         for name, markers in arms.items()
     }
-    known = [name for name in (RULES, OURS, EVERY_SLICE) if read and name in read[0]["arms"]]
+    known = [name for name in (RULES, ALONE, OURS, EVERY_SLICE) if read and name in read[0]["arms"]]
     return {**trained, **{name: _by_marker(read, name) for name in known}}
 
 
@@ -188,7 +188,7 @@ def _truncated(
         return {}
     out: dict[str, dict[str, dict[str, list[Answer]]]] = {}
     for name, kept in answers.items():
-        if name in (RULES, EVERY_SLICE):
+        if name in (RULES, ALONE, EVERY_SLICE):
             continue
         if name == OURS:
             out[name] = {scene: _by_marker(read, name, scene) for scene in SCENES}

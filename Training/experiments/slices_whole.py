@@ -17,6 +17,7 @@ from manabi.bundle import Bundle
 from manabi.context import Context
 from manabi.errors import InvalidInputError, ModelNotFoundError
 from manabi.slices.reading import MARKERS, NEAR_MM, Reading
+from manabi.slices.rules import find_by_rules
 from manabi.slices.stack import AxialStack
 from manabi.store import BundleStore
 from Training.cohort import PHANTOMS
@@ -30,12 +31,14 @@ logger = logging.getLogger(__name__)
 
 OURS = "Manabi (ours)"
 EVERY_SLICE = "Manabi, every slice"
+ALONE = "Manabi, network alone"
 RULES = "Rules (airway and lungs)"
 WHOLE = "whole"
 """The scene of a CT that is not truncated; the others are :data:`Training.experiments.slices_cases.SCENES`."""
 
-Reader = Callable[[AxialStack, bool], Reading]
-"""A stack, and whether to look at every slice, to the three answers."""
+RulesMm = Mapping[str, float | None]
+Reader = Callable[[AxialStack, bool, RulesMm | None], Reading]
+"""A stack, whether to look at every slice, and what the rules found (None: not asked), to the three answers."""
 
 
 # --- the bundle -------------------------------------------------------------------------------------------------------
@@ -93,8 +96,10 @@ def bundle_reader(bundle: Bundle, device: str = "auto") -> Reader:
     network = bundle.build_network()
     settings = Settings.of(bundle.facts.get("slices", {}))
 
-    def read(stack: AxialStack, exhaustive: bool) -> Reading:
-        return find_markers(stack, network, settings, Context(device=device), exhaustive=exhaustive)
+    def read(stack: AxialStack, exhaustive: bool, rules_mm: RulesMm | None) -> Reading:
+        return find_markers(
+            stack, network, settings, Context(device=device), exhaustive=exhaustive, rules_mm=rules_mm
+        )
 
     return read
 
@@ -114,32 +119,35 @@ def read_patient(patients: Patients, index: int, reader: Reader | None, rules: b
     rng = np.random.default_rng([patients.seed, index])
     crops = truncations(stack.z_mm, case.levels_mm, rng) if truncate else {}
     out: dict[str, Any] = {"arms": {}, "crops": {scene: list(kept) for scene, kept in crops.items()}}
+    found = find_by_rules(stack).z_mm
     if reader is not None:
-        out["arms"], out["search"] = _ours(reader, stack, case, crops)
+        out["arms"], out["search"] = _ours(reader, stack, found, case, crops)
     if rules:
-        out["arms"][RULES] = {WHOLE: _by_rules(stack, case)}
+        out["arms"][RULES] = {WHOLE: [placed(case, m, _whole(stack), found.get(m)).to_dict() for m in MARKERS]}
     return out
 
 
 def _ours(
-    reader: Reader, stack: AxialStack, case: PaperCase, crops: Mapping[str, Range]
+    reader: Reader, stack: AxialStack, rules: RulesMm, case: PaperCase, crops: Mapping[str, Range]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     whole = _whole(stack)
     started = time.perf_counter()
-    quick = reader(stack, False)
+    quick = reader(stack, False, rules)
     between = time.perf_counter()
-    every = reader(stack, True)
+    every = reader(stack, True, rules)
     seconds = [round(between - started, 3), round(time.perf_counter() - between, 3)]
     scenes = {WHOLE: _read(quick, case, whole)}
     for scene, kept in crops.items():
-        scenes[scene] = _read(reader(cropped(stack, kept), False), case, kept)
+        part = cropped(stack, kept)
+        scenes[scene] = _read(reader(part, False, find_by_rules(part).z_mm), case, kept)
     search = {
         "same": [_same(quick[marker], every[marker]) for marker in MARKERS],
         "evaluated": int(quick.evaluated.sum()),
         "slices": stack.n,
         "seconds": seconds,
     }
-    return {OURS: scenes, EVERY_SLICE: {WHOLE: _read(every, case, whole)}}, search
+    alone = _read(reader(stack, False, None), case, whole)
+    return {OURS: scenes, EVERY_SLICE: {WHOLE: _read(every, case, whole)}, ALONE: {WHOLE: alone}}, search
 
 
 def _same(first: Any, second: Any) -> bool:
@@ -179,13 +187,6 @@ def placed(
     predicted = () if top is None else (top,)
     beyond = beyond_mm(level, kept) if side else 0.0
     return Answer(case.name, marker, truth, predicted, top, error, confidence, absent, side, beyond)
-
-
-def _by_rules(stack: AxialStack, case: PaperCase) -> list[dict[str, Any]]:
-    from manabi.slices.rules import find_by_rules
-
-    found = find_by_rules(stack)
-    return [placed(case, m, _whole(stack), found.z_mm.get(m)).to_dict() for m in MARKERS]
 
 
 def reading_settings(bundle: Bundle | None, rules: bool, truncation: bool) -> dict[str, Any]:

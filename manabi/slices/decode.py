@@ -3,20 +3,22 @@
 Each marker is at one of the slices, or above the image, or below it. A joint assignment's probability is the product
 of the slices' scores and of how likely the distances between the levels are; levels out of order have none. The chain
 is short enough to be summed exactly, so that the confidence is a true posterior, calibrated by fitting the few numbers
-of :class:`Decoder` to validation cases. Source: the field's conditional random field (Lafferty J, McCallum A,
-Pereira F. Conditional random fields. ICML 2001); its use here is ours, the source takes every slice for itself.
+of :class:`Decoder` to validation cases. What tracking of airway and lungs found may count as further evidence. Source:
+the field's conditional random field (Lafferty J, McCallum A, Pereira F. Conditional random fields. ICML 2001); its use
+here is ours, the source takes every slice for itself.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from scipy.special import log_ndtr
+from scipy.special import log_ndtr, logsumexp
 
 from manabi.errors import InvalidInputError
+from manabi.slices.evidence import Habits, count_habits, evidence
 from manabi.slices.reading import MARKERS, NEAR_MM
 
 OFFSET_MM = 40.0
@@ -25,6 +27,8 @@ FARTHEST_MM = 100.0
 """Distances beyond are not told apart by the network's hyperbolic tangent."""
 REFERENCE_MM = 4.0
 """Slice distance that scores are normalised to: a stack twice as dense has twice the candidates."""
+UNFAMILIAR = (0.05, 0.05, 0.05)
+"""What a fit begins with: real chests differ more from each other than those that the network learned (our choice)."""
 MOST_LOGIT, LEAST = 30.0, 1e-6
 """Larger logits are cut off, and smaller probabilities are not told apart."""
 BELOW, ABOVE = 0, -1
@@ -41,6 +45,9 @@ class Decoder:
         per_mm: increase of that score per mm that the end slice sees the marker beyond the image.
         gap_mm: mean distance apex to carina and carina to diaphragm.
         gap_sd_mm: their standard deviations, wide enough for any patient.
+        unfamiliar: share of images on which the network's scores are taken to say nothing: what they can outweigh has a
+            limit, and so has the confidence.
+        habits: how tracking of airway and lungs errs, whose answer may be given along with the scores.
     """
 
     scale: tuple[float, float, float] = (1.0, 1.0, 1.0)
@@ -48,15 +55,19 @@ class Decoder:
     per_mm: tuple[float, float, float] = (0.3, 0.3, 0.3)
     gap_mm: tuple[float, float] = (85.0, 110.0)
     gap_sd_mm: tuple[float, float] = (30.0, 45.0)
+    unfamiliar: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    habits: Habits = field(default_factory=Habits)
 
     @classmethod
     def of(cls, facts: Mapping[str, Any]) -> Decoder:
         """From a bundle's metadata."""
-        return cls(**{key: tuple(float(v) for v in values) for key, values in facts.items()})  # type: ignore[arg-type]
+        values = {key: tuple(float(v) for v in row) for key, row in facts.items() if key != "habits"}
+        return cls(**values, habits=Habits.of(facts.get("habits", {})))  # type: ignore[arg-type]
 
-    def facts(self) -> dict[str, list[float]]:
+    def facts(self) -> dict[str, Any]:
         """For a bundle's metadata."""
-        return {key: [round(float(v), 5) for v in values] for key, values in vars(self).items()}
+        values = {key: [round(float(v), 5) for v in row] for key, row in vars(self).items() if key != "habits"}
+        return {**values, "habits": self.habits.facts()}
 
 
 @dataclass(frozen=True)
@@ -79,7 +90,9 @@ def offsets_mm(scores: np.ndarray) -> np.ndarray:
     return np.clip(OFFSET_MM * np.arctanh(np.clip(scores[:, 3:], -0.999, 0.999)), -FARTHEST_MM, FARTHEST_MM)
 
 
-def decode(scores: np.ndarray, z_mm: np.ndarray, decoder: Decoder) -> Decoded:
+def decode(
+    scores: np.ndarray, z_mm: np.ndarray, decoder: Decoder, rules_mm: Sequence[float] | None = None
+) -> Decoded:
     """The most probable levels in order, and each level's posterior.
 
     Args:
@@ -88,6 +101,8 @@ def decode(scores: np.ndarray, z_mm: np.ndarray, decoder: Decoder) -> Decoded:
             must be evaluated.
         z_mm: ``(n,)`` positions, increasing.
         decoder: of the network's bundle.
+        rules_mm: ``(3,)`` positions that tracking of airway and lungs found, NaN where it found none; None where it was
+            not asked.
 
     Raises:
         InvalidInputError: where an end slice was not evaluated.
@@ -96,7 +111,7 @@ def decode(scores: np.ndarray, z_mm: np.ndarray, decoder: Decoder) -> Decoded:
         raise InvalidInputError("The first and the last slice must be evaluated before levels can be decoded.")
     z, scores = np.asarray(z_mm, float), np.asarray(scores, np.float64)
     known, filled = np.isfinite(scores[:, 0]), filled_scores(scores, z)
-    single = _single(filled, z, decoder)
+    single = _single(filled, z, decoder) + _rules(z, decoder, rules_mm)
     pairs = [_pair(z, decoder, which) for which in range(2)]
     posterior = _marginals(single, [np.exp(pair) for pair in pairs])
     single[:, 1:-1][:, ~known] = -np.inf
@@ -154,12 +169,27 @@ def _single(scores: np.ndarray, z: np.ndarray, decoder: Decoder) -> np.ndarray:
     density = np.log(_step(z) / REFERENCE_MM)
     beyond = offsets_mm(scores[[0, -1]])
     logits = np.clip(scores[:, :3], -MOST_LOGIT, MOST_LOGIT)
-    out = np.empty((3, len(z) + 2))
+    out, anywhere = np.empty((3, len(z) + 2)), _anywhere(z)
     for m in range(3):
         out[m, 1:-1] = decoder.scale[m] * logits[:, m] + density
         out[m, BELOW] = decoder.absent[m] - decoder.per_mm[m] * beyond[0, m]
         out[m, ABOVE] = decoder.absent[m] + decoder.per_mm[m] * beyond[1, m]
+        if decoder.unfamiliar[m] > 0.0:
+            out[m] += np.log(1.0 - decoder.unfamiliar[m]) - logsumexp(out[m])
+            out[m] = np.logaddexp(out[m], np.log(decoder.unfamiliar[m]) + anywhere)
     return out
+
+
+def _anywhere(z: np.ndarray) -> np.ndarray:
+    """Log probability of each state where nothing is known: even over the image and some way beyond its ends."""
+    share = np.full(len(z) + 2, _step(z))
+    share[[BELOW, ABOVE]] = FARTHEST_MM
+    return np.log(share / share.sum())
+
+
+def _rules(z: np.ndarray, decoder: Decoder, rules_mm: Sequence[float] | None) -> np.ndarray | float:
+    """Evidence of the rules, or none."""
+    return 0.0 if rules_mm is None else evidence(z, np.asarray(rules_mm, float), decoder.habits)
 
 
 def _step(z: np.ndarray) -> float:
@@ -218,11 +248,13 @@ class Scored:
         scores: ``(n, 6)`` network outputs; rows of NaN as in :func:`decode`.
         z_mm: ``(n,)``.
         truth: for each marker its position in mm, ``inf`` above and ``-inf`` below the image; NaN where unknown.
+        rules: positions that tracking found, as in :func:`decode`.
     """
 
     scores: np.ndarray
     z_mm: np.ndarray
     truth: tuple[float, float, float]
+    rules: tuple[float, float, float] | None = None
 
 
 def surprise(posterior: np.ndarray, case: Scored) -> list[float]:
@@ -248,8 +280,8 @@ def surprise(posterior: np.ndarray, case: Scored) -> list[float]:
 def fit_decoder(cases: Sequence[Scored], start: Decoder | None = None, rounds: int = 60) -> Decoder:
     """The decoder under which the validation cases' truth is most probable (maximum likelihood, L-BFGS).
 
-    The distances' means come from the cases; their spread is doubled, and at least 20 mm, so that an unusual chest is
-    not talked out of its levels (our choice).
+    The habits of the rules are counted first, where their answers are there. The distances' means come from the cases;
+    their spread is doubled, and at least 20 mm, so that an unusual chest is not talked out of its levels (our choice).
 
     Args:
         cases: complete and truncated chests; a marker without truncated cases keeps the start's numbers for absence.
@@ -263,16 +295,22 @@ def fit_decoder(cases: Sequence[Scored], start: Decoder | None = None, rounds: i
 
     if not cases:
         raise InvalidInputError("A decoder needs validation cases to be fitted to; there are none.")
-    first = _with_gaps(start or Decoder(), cases)
+    first = _with_gaps(start or Decoder(unfamiliar=UNFAMILIAR), cases)
+    asked = [case for case in cases if case.rules is not None]
+    if asked:
+        steps = [_step(case.z_mm) for case in asked]
+        habits = count_habits([case.truth for case in asked], [case.rules for case in asked if case.rules], steps)
+        first = replace(first, habits=habits)
     x0 = np.concatenate([np.log(first.scale), first.absent, np.log(first.per_mm)])
 
     filled = [filled_scores(np.asarray(case.scores, np.float64), case.z_mm) for case in cases]
     pairs = [[np.exp(_pair(case.z_mm, first, which)) for which in range(2)] for case in cases]
+    said = [_rules(case.z_mm, first, case.rules) for case in cases]
 
     def loss(x: np.ndarray) -> float:
         decoder, values = _unpacked(x, first), []
-        for case, scores, pair in zip(cases, filled, pairs, strict=True):
-            values += surprise(_marginals(_single(scores, case.z_mm, decoder), pair), case)
+        for case, scores, pair, rules in zip(cases, filled, pairs, said, strict=True):
+            values += surprise(_marginals(_single(scores, case.z_mm, decoder) + rules, pair), case)
         return float(np.mean(values) + 1e-3 * np.square(x - x0).sum())
 
     found = minimize(loss, x0, method="L-BFGS-B", options={"maxiter": rounds})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ import numpy as np
 from manabi.context import Context
 from manabi.slices.decode import Decoded, Decoder, decode
 from manabi.slices.prepare import InputSettings, Preparer
-from manabi.slices.reading import MARKERS, NAMES, Absent, Found, Reading
+from manabi.slices.reading import DISAGREE_MM, MARKERS, NAMES, Absent, Found, Reading
 from manabi.slices.search import Searched, SearchPlan, search_all, search_coarse_to_fine
 from manabi.slices.stack import AxialStack
 
@@ -47,8 +47,9 @@ class Settings:
 
 
 def find_markers(
-    stack: AxialStack, network: nn.Module, settings: Settings, context: Context, *, exhaustive: bool = False
-) -> Reading:
+    stack: AxialStack, network: nn.Module, settings: Settings, context: Context, *, exhaustive: bool = False,
+    rules_mm: Mapping[str, float | None] | None = None,
+) -> Reading:  # fmt: skip
     """The markers of a stack.
 
     Args:
@@ -57,18 +58,24 @@ def find_markers(
         settings: of the network's bundle.
         context: device, precision, cancellation, progress.
         exhaustive: look at every slice instead of from coarse to fine.
+        rules_mm: what tracking of airway and lungs found (:func:`manabi.slices.rules.find_by_rules`), as evidence.
     """
-    searched = score_stack(stack, network, settings, context, exhaustive=exhaustive)
-    decoded = decode(searched.scores, stack.z_mm, settings.decoder)
+    said = None if rules_mm is None else [np.nan if (z := rules_mm.get(m)) is None else z for m in MARKERS]
+    searched = score_stack(stack, network, settings, context, exhaustive=exhaustive, also_mm=said or ())
+    decoded = decode(searched.scores, stack.z_mm, settings.decoder, said)
     found = tuple(_found(m, decoded, stack) for m in range(3))
     with np.errstate(over="ignore"):
         raw = 1.0 / (1.0 + np.exp(-searched.scores[:, :3]))
-    return Reading(found, stack.z_mm, searched.evaluated, raw, tuple(_flags(decoded, searched, stack)))  # type: ignore[arg-type]
+    flags = _flags(decoded, searched, stack)
+    if said is not None:
+        flags += _alone(decoded, decode(searched.scores, stack.z_mm, settings.decoder), stack)
+    return Reading(found, stack.z_mm, searched.evaluated, raw, tuple(flags))  # type: ignore[arg-type]
 
 
 def score_stack(
-    stack: AxialStack, network: nn.Module, settings: Settings, context: Context, *, exhaustive: bool = False
-) -> Searched:
+    stack: AxialStack, network: nn.Module, settings: Settings, context: Context, *, exhaustive: bool = False,
+    also_mm: Sequence[float] = (),
+) -> Searched:  # fmt: skip
     """The network's outputs for all slices, or for those that the answer needs."""
     from manabi.inference import predict_stack
 
@@ -81,7 +88,7 @@ def score_stack(
     with context.span(0.0, 1.0):
         if exhaustive:
             return search_all(stack.z_mm, score)
-        return search_coarse_to_fine(stack.z_mm, score, settings.plan)
+        return search_coarse_to_fine(stack.z_mm, score, settings.plan, also_mm)
 
 
 def _found(m: int, decoded: Decoded, stack: AxialStack) -> Found:
@@ -103,4 +110,19 @@ def _flags(decoded: Decoded, searched: Searched, stack: AxialStack) -> list[str]
         if peaks[upper] <= peaks[lower]:
             names = f"{NAMES[MARKERS[upper]].lower()} and {NAMES[MARKERS[lower]].lower()}"
             flags.append(f"order: the slices' own scores put {names} in the wrong order")
+    return flags
+
+
+def _alone(decoded: Decoded, alone: Decoded, stack: AxialStack) -> list[str]:
+    """Markers that the network by itself would put elsewhere."""
+    flags = []
+    for marker, state, other in zip(MARKERS, decoded.states, alone.states, strict=True):
+        name, inside = NAMES[marker].lower(), [0 <= s < stack.n for s in (state, other)]
+        if all(inside):
+            away = abs(float(stack.z_mm[state] - stack.z_mm[other]))
+            if away > DISAGREE_MM:
+                flags.append(f"the network alone puts the {name} {away:.0f} mm from where tracking finds it")
+        elif any(inside):
+            where = f"at {stack.z_mm[other]:.0f} mm" if inside[1] else "outside the image"
+            flags.append(f"the network alone puts the {name} {where}, against what tracking finds")
     return flags

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from manabi.slices.reading import APEX_AREA_MM2
+from manabi.slices.reading import APEX_AREA_MM2, LOWER_END, UPPER_END
 
 AIR_HU = -320.0
 """Lung and gas are less dense, soft tissue and fat denser: also where a voxel is half lung."""
@@ -17,8 +17,6 @@ LEAST_LUNG_ML = (150.0, 25.0)
 """Of a lung that lies in the image as a whole, and of one that reaches the first or last slice (an abdomen's CT)."""
 SECOND_LUNG = 0.12
 """The second largest part of air is a lung when it is at least so large, as a share of the largest."""
-UPPER_END, LOWER_END = "lung reaches the image's upper end", "lung reaches the image's lower end"
-"""Notes of :func:`ends`."""
 GAS_HU = -970.0
 """A part whose median is lower is gas in a bowel, not lung: emphysema keeps vessels and walls."""
 FIBROSIS_HU = -750.0

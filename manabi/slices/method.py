@@ -51,7 +51,7 @@ class SliceParameters(Parameters):
         default=False, metadata={"help": "look at every slice; by default from coarse to fine"}
     )
     rules_check: bool = field(
-        default=True, metadata={"help": "compare with tracking of airway and lungs, and warn where it disagrees"}
+        default=True, metadata={"help": "also track airway and lungs: as evidence, and to tell where they disagree"}
     )
     min_confidence: float = field(
         default=0.5, metadata={"help": "less confident markers are flagged for checking", "low": 0.0, "high": 1.0}
@@ -155,7 +155,8 @@ class SliceMarker(Method[SliceParameters]):
 
         network, settings = self._network(context)
         context.progress(0.0, "Reading slices")
-        return find_markers(stack, network, settings, context, exhaustive=parameters.exhaustive)
+        found = None if rules is None else rules.z_mm
+        return find_markers(stack, network, settings, context, exhaustive=parameters.exhaustive, rules_mm=found)
 
     def _network(self, context: Context, warn: bool = True) -> tuple[Any, Settings]:
         """The bundle's network, loaded once per process, and its settings."""
@@ -204,8 +205,7 @@ def reading_of_rules(rules: RuleReading, stack: AxialStack) -> Reading:
     A marker that they did not find is beyond the image only where lung reaches the image's end on its side; otherwise
     it is simply not found.
     """
-    from manabi.slices.lungs import LOWER_END, UPPER_END
-    from manabi.slices.reading import MARKERS, Absent, Found, Reading
+    from manabi.slices.reading import LOWER_END, MARKERS, UPPER_END, Absent, Found, Reading
 
     sides: dict[str, Absent] = {marker: "unknown" for marker in MARKERS}
     if UPPER_END in rules.notes:

@@ -32,7 +32,8 @@ class InputSettings:
         size: rows and columns.
         pixel_mm: their distance.
         slab_mm: thickness that each plane averages over (the source's 4 mm).
-        offsets_mm: planes above and below that are seen along with the slice; 0 is the slice itself.
+        offsets_mm: planes above and below that are seen along with the slice; 0 is the slice itself. Those 20 and 28 mm
+            below show whether the lung ends in between, which is what the diaphragm's marker is about.
         lung: level and width of the lung window in HU, for all planes (ILD-Slider: width 700; level our choice).
         soft: level and width of a second window, for the slice itself (our choice).
     """
@@ -40,7 +41,7 @@ class InputSettings:
     size: int = 128
     pixel_mm: float = 3.0
     slab_mm: float = 4.0
-    offsets_mm: tuple[float, ...] = (-12.0, -4.0, 0.0, 4.0, 12.0)
+    offsets_mm: tuple[float, ...] = (-28.0, -20.0, -12.0, -4.0, 0.0, 4.0, 12.0)
     lung: tuple[float, float] = (-550.0, 700.0)
     soft: tuple[float, float] = (0.0, 500.0)
 

@@ -13,8 +13,12 @@ NAMES = {"apex": "Lung apex", "carina": "Carina", "diaphragm": "Above the diaphr
 """As a reader calls them."""
 NEAR_MM = 4.0
 """An answer this close counts as right: one slice of the source's 4 mm (its 1-Up-Down)."""
+DISAGREE_MM = 12.0
+"""Network and rules further apart than this are flagged (our choice: three slices of 4 mm)."""
 DIAPHRAGM_OFFSET_MM = 24.0
 """The diaphragm's marker lies this far above the lowest slice with lung: six slices of 4 mm in the source."""
+UPPER_END, LOWER_END = "lung reaches the image's upper end", "lung reaches the image's lower end"
+"""What the rules note where a truncated lung leaves them without a marker."""
 APEX_AREA_MM2 = 50.0
 """The apex is the first slice with more lung than this (our choice; the source says "appears")."""
 

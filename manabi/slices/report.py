@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from manabi.result import Cell, Landmark, Plot, Table
-from manabi.slices.lungs import LOWER_END, UPPER_END
-from manabi.slices.reading import MARKERS, NAMES, Found, Reading
+from manabi.slices.reading import DISAGREE_MM, LOWER_END, MARKERS, NAMES, UPPER_END, Found, Reading
 from manabi.slices.representative import Chosen
 from manabi.slices.stack import AxialStack
 
@@ -21,8 +20,6 @@ SLICE_COLUMNS = ("number", "slice", "position_mm", "fraction", "marker")
 PLACES = {"apex": "the lung apex", "carina": "the carina", "diaphragm": "the level above the diaphragm"}
 STATUS = {"": "in the image", "above": "above the image", "below": "below the image", "unknown": "not found"}
 _ENDS = {"above": "ends below it", "below": "ends above it"}
-DISAGREE_MM = 12.0
-"""Network and rules further apart than this are flagged (our choice: three slices of 4 mm)."""
 
 
 def markers_table(reading: Reading, stack: AxialStack, rules_mm: Mapping[str, float | None]) -> Table:

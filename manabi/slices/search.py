@@ -7,7 +7,7 @@ convincing, every slice is looked at.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -31,10 +31,10 @@ class SearchPlan:
         rounds: of following estimates and peaks.
     """
 
-    comb_mm: float = 45.0
+    comb_mm: float = 60.0
     window_mm: float = 4.0
     beyond_mm: float = 12.0
-    weak_logit: float = -1.5
+    weak_logit: float = -2.5
     rounds: int = 8
 
 
@@ -66,18 +66,22 @@ def finite(scores: np.ndarray) -> np.ndarray:
     return scores
 
 
-def search_coarse_to_fine(z_mm: np.ndarray, score: Score, plan: SearchPlan | None = None) -> Searched:
+def search_coarse_to_fine(
+    z_mm: np.ndarray, score: Score, plan: SearchPlan | None = None, also_mm: Sequence[float] = ()
+) -> Searched:
     """Look at as few slices as the answer needs.
 
     Args:
         z_mm: ``(n,)`` positions, increasing.
         score: runs the network.
         plan: of the search.
+        also_mm: positions to look at in any case; those that are NaN or outside the image are left out.
     """
     plan = plan or SearchPlan()
     z = np.asarray(z_mm, float)
     done = Searched(np.full((len(z), 6), np.nan))
-    _look(done, score, _comb(z, plan.comb_mm))
+    near = [k for at in also_mm if z[0] <= at <= z[-1] for k in _around(z, int(np.abs(z - at).argmin()), 0.0)]
+    _look(done, score, [*_comb(z, plan.comb_mm), *near])
     for _ in range(plan.rounds):
         wanted = [k for marker in range(3) for k in _wanted(done, z, marker, plan)]
         if not _look(done, score, wanted):

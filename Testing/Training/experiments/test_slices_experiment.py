@@ -317,7 +317,7 @@ class FakeChest(Phantom[ChestParameters]):
         return Case({"ct": volume}, {}, {**truth, **slices, **read, "pathology": "uip" if one.seed % 2 else "none"})
 
 
-def read_perfectly(stack: AxialStack, exhaustive: bool) -> Reading:
+def read_perfectly(stack: AxialStack, exhaustive: bool, rules_mm: object = None) -> Reading:
     """What a perfect method would say, looking at half of the slices unless all are asked for."""
     found = []
     for marker in MARKERS:
