@@ -167,7 +167,7 @@ def views(model: torch.nn.Module, case: SliceCase, settings: InputSettings, seed
 
 
 def rules_of(case: SliceCase, rows: np.ndarray, settings: InputSettings) -> tuple[float, float, float]:
-    """What tracking of airway and lungs finds on some planes of a case; NaN where it finds none.
+    """What tracking of airway and lungs says of some planes of a case.
 
     The planes are coarser than the image, so that the rules do somewhat worse here than in a run.
     """
@@ -175,15 +175,19 @@ def rules_of(case: SliceCase, rows: np.ndarray, settings: InputSettings) -> tupl
     matrix = np.diag([step, step, float(z[-1] - z[0]) / (len(z) - 1), 1.0])
     matrix[:3, 3] = [-step * settings.size / 2, -step * settings.size / 2, float(z[0])]
     volume = Volume(to_hu(case.planes[rows].astype(np.float32)), matrix, modality="CT")
-    found = find_by_rules(AxialStack.of(volume)).z_mm
-    a, b, c = (np.nan if (level := found[marker]) is None else level for marker in MARKERS)
-    return a, b, c
+    return find_by_rules(AxialStack.of(volume)).said_mm
 
 
-def answers(view: View, decoder: Decoder) -> list[Answer]:
-    """The decoder's answers for a view searched from coarse to fine, of markers whose truth is known."""
+def answers(view: View, decoder: Decoder, alone: bool = False) -> list[Answer]:
+    """The decoder's answers for a view searched from coarse to fine, of markers whose truth is known.
+
+    Args:
+        view: the image.
+        decoder: of the network.
+        alone: leave out what tracking said.
+    """
     scored, case = view.searched, view.case
-    out = decode(scored.scores, scored.z_mm, decoder, scored.rules)
+    out = decode(scored.scores, scored.z_mm, decoder, None if alone else scored.rules)
     n = len(scored.z_mm)
     found = [-np.inf if s == -1 else np.inf if s == n else float(scored.z_mm[s]) for s in out.states]
     return [

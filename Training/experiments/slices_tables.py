@@ -146,7 +146,7 @@ def mcnemar_table(answers: Answers) -> dict[str, dict[str, dict[str, float]]]:
     table: dict[str, dict[str, dict[str, float]]] = {}
     for marker in MARKERS:
         rows = {name: [a.is_hit for a in kept[marker]] for name, kept in answers.items() if marker in kept}
-        others = [name for name in rows if name != OURS]
+        others = [name for name in rows if name not in (OURS, ALONE)]  # a part of ours is no other
         p = [mcnemar(rows[OURS], rows[name]) for name in others]
         adjusted = holm(p).tolist() if p else []
         table[marker] = {

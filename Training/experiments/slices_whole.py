@@ -36,9 +36,9 @@ RULES = "Rules (airway and lungs)"
 WHOLE = "whole"
 """The scene of a CT that is not truncated; the others are :data:`Training.experiments.slices_cases.SCENES`."""
 
-RulesMm = Mapping[str, float | None]
+RulesMm = Sequence[float]
 Reader = Callable[[AxialStack, bool, RulesMm | None], Reading]
-"""A stack, whether to look at every slice, and what the rules found (None: not asked), to the three answers."""
+"""A stack, whether to look at every slice, and what the rules said (None: not asked), to the three answers."""
 
 
 # --- the bundle -------------------------------------------------------------------------------------------------------
@@ -119,11 +119,11 @@ def read_patient(patients: Patients, index: int, reader: Reader | None, rules: b
     rng = np.random.default_rng([patients.seed, index])
     crops = truncations(stack.z_mm, case.levels_mm, rng) if truncate else {}
     out: dict[str, Any] = {"arms": {}, "crops": {scene: list(kept) for scene, kept in crops.items()}}
-    found = find_by_rules(stack).z_mm
+    found = find_by_rules(stack)
     if reader is not None:
-        out["arms"], out["search"] = _ours(reader, stack, found, case, crops)
+        out["arms"], out["search"] = _ours(reader, stack, found.said_mm, case, crops)
     if rules:
-        out["arms"][RULES] = {WHOLE: [placed(case, m, _whole(stack), found.get(m)).to_dict() for m in MARKERS]}
+        out["arms"][RULES] = {WHOLE: [placed(case, m, _whole(stack), found.z_mm[m]).to_dict() for m in MARKERS]}
     return out
 
 
@@ -139,7 +139,7 @@ def _ours(
     scenes = {WHOLE: _read(quick, case, whole)}
     for scene, kept in crops.items():
         part = cropped(stack, kept)
-        scenes[scene] = _read(reader(part, False, find_by_rules(part).z_mm), case, kept)
+        scenes[scene] = _read(reader(part, False, find_by_rules(part).said_mm), case, kept)
     search = {
         "same": [_same(quick[marker], every[marker]) for marker in MARKERS],
         "evaluated": int(quick.evaluated.sum()),

@@ -29,26 +29,24 @@ class Settings:
         input: how slices are prepared.
         decoder: the chain, calibrated.
         plan: of the coarse-to-fine search.
-        diaphragm_offset_mm: how far above the lowest slice with lung the diaphragm's marker was read.
     """
 
     input: InputSettings = field(default_factory=InputSettings)
     decoder: Decoder = field(default_factory=Decoder)
     plan: SearchPlan = field(default_factory=SearchPlan)
-    diaphragm_offset_mm: float = 24.0
 
     @classmethod
     def of(cls, facts: Mapping[str, Any]) -> Settings:
         """From a bundle's metadata, section ``slices``."""
         return cls(
             InputSettings.of(facts.get("input", {})), Decoder.of(facts.get("decoder", {})),
-            SearchPlan(**facts.get("search", {})), float(facts.get("diaphragm_offset_mm", 24.0)),
+            SearchPlan(**facts.get("search", {})),
         )  # fmt: skip
 
 
 def find_markers(
     stack: AxialStack, network: nn.Module, settings: Settings, context: Context, *, exhaustive: bool = False,
-    rules_mm: Mapping[str, float | None] | None = None,
+    rules_mm: Sequence[float] | None = None,
 ) -> Reading:  # fmt: skip
     """The markers of a stack.
 
@@ -58,16 +56,15 @@ def find_markers(
         settings: of the network's bundle.
         context: device, precision, cancellation, progress.
         exhaustive: look at every slice instead of from coarse to fine.
-        rules_mm: what tracking of airway and lungs found (:func:`manabi.slices.rules.find_by_rules`), as evidence.
+        rules_mm: what tracking of airway and lungs said (:attr:`manabi.slices.rules.RuleReading.said_mm`), as evidence.
     """
-    said = None if rules_mm is None else [np.nan if (z := rules_mm.get(m)) is None else z for m in MARKERS]
-    searched = score_stack(stack, network, settings, context, exhaustive=exhaustive, also_mm=said or ())
-    decoded = decode(searched.scores, stack.z_mm, settings.decoder, said)
+    searched = score_stack(stack, network, settings, context, exhaustive=exhaustive, also_mm=rules_mm or ())
+    decoded = decode(searched.scores, stack.z_mm, settings.decoder, rules_mm)
     found = tuple(_found(m, decoded, stack) for m in range(3))
     with np.errstate(over="ignore"):
         raw = 1.0 / (1.0 + np.exp(-searched.scores[:, :3]))
     flags = _flags(decoded, searched, stack)
-    if said is not None:
+    if rules_mm is not None:
         flags += _alone(decoded, decode(searched.scores, stack.z_mm, settings.decoder), stack)
     return Reading(found, stack.z_mm, searched.evaluated, raw, tuple(flags))  # type: ignore[arg-type]
 
@@ -114,15 +111,18 @@ def _flags(decoded: Decoded, searched: Searched, stack: AxialStack) -> list[str]
 
 
 def _alone(decoded: Decoded, alone: Decoded, stack: AxialStack) -> list[str]:
-    """Markers that the network by itself would put elsewhere."""
+    """Markers that the network's scores by themselves would put elsewhere."""
     flags = []
     for marker, state, other in zip(MARKERS, decoded.states, alone.states, strict=True):
-        name, inside = NAMES[marker].lower(), [0 <= s < stack.n for s in (state, other)]
-        if all(inside):
-            away = abs(float(stack.z_mm[state] - stack.z_mm[other]))
-            if away > DISAGREE_MM:
-                flags.append(f"the network alone puts the {name} {away:.0f} mm from where tracking finds it")
-        elif any(inside):
-            where = f"at {stack.z_mm[other]:.0f} mm" if inside[1] else "outside the image"
-            flags.append(f"the network alone puts the {name} {where}, against what tracking finds")
+        inside = [0 <= s < stack.n for s in (state, other)]
+        far = all(inside) and abs(float(stack.z_mm[state] - stack.z_mm[other])) > DISAGREE_MM
+        if far or (state != other and not all(inside)):
+            flags.append(f"without what tracking of airway and lungs found, the {NAMES[marker].lower()} would be "
+                         f"{_where(other, stack)}, not {_where(state, stack)}")  # fmt: skip
     return flags
+
+
+def _where(state: int, stack: AxialStack) -> str:
+    if 0 <= state < stack.n:
+        return f"at {stack.z_mm[state]:.0f} mm"
+    return "below the image" if state < 0 else "above the image"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -15,6 +15,7 @@ from manabi.errors import InvalidInputError
 from manabi.method import InputSpec, Method
 from manabi.parameters import Parameters
 from manabi.result import Cell, Result, Table
+from manabi.slices.reading import MARKERS
 from manabi.volume import Volume
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ class SliceMarker(Method[SliceParameters]):
         chosen = representative.choose(reading.levels_mm, stack.z_mm, plan)
         rules_mm = {} if rules is None or parameters.finder == "rules" else rules.z_mm
         notes = representative.choice_notes(reading.levels_mm, stack.z_mm, plan, chosen)
-        compared = None if parameters.finder == "rules" else rules
+        compared = None if parameters.finder == "rules" else self._in_the_site_s_terms(rules, context)
         alerts = [*units, *report.alerts(reading, parameters.min_confidence, compared)]
         result = Result(
             volumes={"representative": representative.representative_volume(volume, stack, chosen)},
@@ -155,8 +156,15 @@ class SliceMarker(Method[SliceParameters]):
 
         network, settings = self._network(context)
         context.progress(0.0, "Reading slices")
-        found = None if rules is None else rules.z_mm
-        return find_markers(stack, network, settings, context, exhaustive=parameters.exhaustive, rules_mm=found)
+        said = None if rules is None else rules.said_mm
+        return find_markers(stack, network, settings, context, exhaustive=parameters.exhaustive, rules_mm=said)
+
+    def _in_the_site_s_terms(self, rules: RuleReading | None, context: Context) -> RuleReading | None:
+        """The rules' levels moved by how the bundle's readers mark them otherwise."""
+        if rules is None:
+            return None
+        shift = dict(zip(MARKERS, self._network(context, warn=False)[1].decoder.habits.shift_mm, strict=True))
+        return replace(rules, z_mm={m: None if z is None else z - shift[m] for m, z in rules.z_mm.items()})
 
     def _network(self, context: Context, warn: bool = True) -> tuple[Any, Settings]:
         """The bundle's network, loaded once per process, and its settings."""
@@ -205,7 +213,7 @@ def reading_of_rules(rules: RuleReading, stack: AxialStack) -> Reading:
     A marker that they did not find is beyond the image only where lung reaches the image's end on its side; otherwise
     it is simply not found.
     """
-    from manabi.slices.reading import LOWER_END, MARKERS, UPPER_END, Absent, Found, Reading
+    from manabi.slices.reading import LOWER_END, UPPER_END, Absent, Found, Reading
 
     sides: dict[str, Absent] = {marker: "unknown" for marker in MARKERS}
     if UPPER_END in rules.notes:

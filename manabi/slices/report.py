@@ -143,7 +143,7 @@ def disagreement(one: Found, rules: RuleReading) -> str:
     if not says:
         return ""
     name = NAMES[one.marker].lower()
-    return f"Check the {name}: tracking of airway and lungs, which is independent of the network, {says}."
+    return f"Check the {name}: tracking of airway and lungs {says}."
 
 
 def landmarks(reading: Reading, stack: AxialStack, centre_ij: tuple[float, float], masks: Mapping[str, np.ndarray | None]) -> dict[str, Landmark]:  # noqa: E501

@@ -1,8 +1,8 @@
 """The markers without a network: air within the body, lungs as its largest parts, the trachea followed to its division.
 
-The baseline that a network must beat, and an independent check of its answers. Thresholds are our choices after the
-density of air (-1000 HU), lung (-860) and soft tissue (above -100); following the trachea by its area from the top is
-common to airway segmentations.
+The baseline that a network must beat, and evidence beside its scores (:mod:`manabi.slices.evidence`). Thresholds are
+our choices after the density of air (-1000 HU), lung (-860) and soft tissue (above -100); following the trachea by its
+area from the top is common to airway segmentations.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 
 from manabi.slices.airway import follow_trachea
 from manabi.slices.lungs import air_in_body, ends, find_lungs
-from manabi.slices.reading import DIAPHRAGM_OFFSET_MM, MARKERS
+from manabi.slices.reading import DIAPHRAGM_OFFSET_MM, LOWER_END, MARKERS, UPPER_END
 from manabi.slices.stack import AxialStack
 
 WORK_MM = 3.0
@@ -37,6 +37,17 @@ class RuleReading:
     notes: tuple[str, ...]
     lungs: np.ndarray | None
     airway: np.ndarray | None
+
+    @property
+    def said_mm(self) -> tuple[float, float, float]:
+        """Positions in the order of the markers, as :func:`manabi.slices.evidence.evidence` takes them.
+
+        Infinite where lung reaches the image's end, NaN where nothing is known.
+        """
+        beyond = {"apex": np.inf if UPPER_END in self.notes else np.nan,
+                  "diaphragm": -np.inf if LOWER_END in self.notes else np.nan}  # fmt: skip
+        a, b, c = (beyond.get(m, np.nan) if (z := self.z_mm[m]) is None else z for m in MARKERS)
+        return a, b, c
 
 
 def find_by_rules(stack: AxialStack, diaphragm_offset_mm: float = DIAPHRAGM_OFFSET_MM) -> RuleReading:

@@ -147,6 +147,13 @@ def test_the_confidence_does_not_jump_with_the_distance_of_the_slices():
     assert max(found) - min(found) < 0.03
 
 
+@pytest.mark.parametrize(("step", "share"), [(2.0, 1.0), (8.0, 1.0), (10.0, 0.8), (16.0, 0.5)])
+def test_of_a_thick_slice_only_what_is_near_counts(step, share):
+    posterior = np.zeros(12)
+    posterior[5] = 1.0
+    assert near_mass(posterior, 4, step * np.arange(10)) == pytest.approx(share)
+
+
 def test_coarse_to_fine_is_about_as_sure_as_looking_at_every_slice():
     z = positions(step=2.0)
     scores = ideal(z, (260.0, 172.0, 60.0), sharp=4.0)
