@@ -60,6 +60,7 @@ def test_a_self_test_runs_all_its_tests_in_order_each_in_an_empty_scene(slicer_a
         setUp, runTest = self_test.set_up, self_test.run_all  # noqa: N815
 
         def test_second_by_name(self):
+            assert not ran
             ran.append(("first", slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLTextNode")))
             slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTextNode")
 
@@ -67,6 +68,7 @@ def test_a_self_test_runs_all_its_tests_in_order_each_in_an_empty_scene(slicer_a
             ran.append(("helper", 0))
 
         def test_first_by_name(self):
+            assert len(ran) == 1
             ran.append(("second", slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLTextNode")))
 
     Case().runTest(msec=100)

@@ -15,6 +15,7 @@ from manabi.errors import InvalidInputError, ModelNotFoundError
 from manabi.networks import classifiers
 from manabi.networks.slicenet import SliceNet
 from manabi.phantoms.base import Case, Phantom
+from manabi.slices.prepare import InputSettings
 from manabi.slices.reading import MARKERS, Found, Reading
 from manabi.slices.stack import AxialStack
 from manabi.store import BundleStore
@@ -354,7 +355,7 @@ SMALL = ["experiment.data=phantoms:3:12", "experiment.parts=4/2/6", "experiment.
 def test_the_experiment_runs_whole_and_goes_on_where_it_stopped(small_world, tmp_path):
     summary = slices.run(tmp_path / "out", "quick", SMALL)
     results = json.loads((tmp_path / "out" / "results.json").read_text(encoding="utf-8"))
-    assert set(results["readings"]) == {"tiny", "tiny, neighbours", OURS}
+    assert set(results["readings"]) == {"tiny", "tiny, neighbours", OURS, slices_whole.ALONE}
     assert results["readings"][OURS]["carina"]["precision_slices"][0] == 1.0
     assert results["distance"][OURS]["apex"]["mean_mm"] == 0.0
     assert results["distance"][OURS]["apex"]["within_4mm"][0] == 1.0
@@ -402,7 +403,7 @@ class StandIn:
 
     def build_network(self):
         torch.manual_seed(0)
-        return SliceNet(widths=(4, 8)).eval()
+        return SliceNet(InputSettings().channels, widths=(4, 8)).eval()
 
     def provenance(self):
         return {"name": self.name, "version": self.version, "trained_on": self.trained_on}
@@ -413,7 +414,8 @@ def test_a_bundle_reads_whole_and_truncated_cts(monkeypatch, tmp_path):
     reader = slices_whole.bundle_reader(StandIn(), "cpu")
     patients = slices_cases.Patients(3, {}, PaperRecipe(size=16), tmp_path)
     row = slices_whole.read_patient(patients, 0, reader, False, True)
-    assert set(row["arms"]) == {OURS, slices_whole.EVERY_SLICE} and set(row["crops"]) < set(row["arms"][OURS])
+    assert set(row["arms"]) == {OURS, slices_whole.EVERY_SLICE, slices_whole.ALONE}
+    assert set(row["crops"]) < set(row["arms"][OURS])
     answers = [Answer.of(values) for values in row["arms"][OURS]["whole"]]
     assert [a.marker for a in answers] == list(MARKERS) and all(0 <= a.confidence <= 1 for a in answers)
     assert [a.truth for a in answers] == [20, 12, 3]
@@ -425,7 +427,7 @@ def test_without_networks_only_the_test_patients_are_rendered(small_world, tmp_p
     slices.run(tmp_path, "quick", settings)
     results = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
     assert FakeChest.rendered == 6
-    assert list(results["readings"]) == [OURS] and results["truncation"] == {}
+    assert list(results["readings"]) == [slices_whole.ALONE, OURS] and results["truncation"] == {}
     assert "No extractor of the source was trained" in (tmp_path / "slices.md").read_text(encoding="utf-8")
 
 

@@ -216,7 +216,9 @@ def test_drawn_airways_have_the_published_means():
         assert np.mean([a.trachea for a in drawn]) == pytest.approx(length, abs=3)
         assert np.mean([a.diameter for a in drawn]) == pytest.approx(diameter, abs=0.6)
         assert np.mean([a.left_main for a in drawn]) == pytest.approx(48.3, abs=1.5)
-        assert np.mean([a.right_main for a in drawn]) == pytest.approx(13.6, abs=1.5)
+        usual = [a.right_main for a in drawn if a.right_main > 8.0]
+        assert np.mean(usual) == pytest.approx(14.3, abs=1.5)
+        assert 0.1 < 1.0 - len(usual) / len(drawn) < 0.4, "the upper lobe's bronchus leaves at the carina in some"
 
 
 def test_runs_counts_separate_stretches():
