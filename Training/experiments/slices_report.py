@@ -55,7 +55,10 @@ def tables(results: Results) -> str:
 
 def _head(results: Results) -> list[str]:
     about = results["about"]
-    command = f"python -m Training experiment slices --size {about['size']}"
+    command = (
+        f"python -m Training experiment slices --size {about['size']} "
+        f"--set experiment.networks={about['experiment']['networks']}"
+    )
     return [
         "# SliceMarker: results on simulated patients",
         "",

@@ -28,8 +28,8 @@ FARTHEST_MM = 100.0
 REFERENCE_MM = 4.0
 """Slice distance that scores are normalised to: a stack twice as dense has twice the candidates."""
 UNFAMILIAR = (0.02, 0.2, 0.2)
-"""What a fit takes (our choice): trained on phantoms, the network by itself was right about the apex of three real chests
-and wrong about the carina of one and the diaphragm of another."""
+"""What a fit takes (our choice): trained on phantoms, the network by itself was right about the apex of three real
+chests, and wrong about the carina of one and the diaphragm of another."""
 MOST_LOGIT, LEAST = 30.0, 1e-6
 """Larger logits are cut off, and smaller probabilities are not told apart."""
 BELOW, ABOVE = 0, -1
