@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from manabi.errors import InvalidInputError
 from manabi.result import Landmark, Result, Table
 from manabi.slices import report
-from manabi.slices.reading import MARKERS, NAMES
+from manabi.slices.reading import MARKERS, NAMES, PLACES
 from manabi.slices.representative import Plan, choice_notes, choose, representative_volume
 
 if TYPE_CHECKING:
@@ -193,9 +193,8 @@ def _with_uids(tables: dict[str, Table], volume: Volume, stack: AxialStack) -> d
 def _warnings(record: Mapping[str, Any], old: Sequence[str], notes: Sequence[str], markers: Table) -> list[str]:
     """What was said, without what is no longer so, and what the user changed."""
     gone = tuple(
-        text for name in record["markers"]
-        for text in (f"Check the {NAMES[name].lower()}:", f"Not in the image: {report.PLACES[name]}.")
-    )  # fmt: skip
+        text for name in record["markers"] for text in (f"Check {PLACES[name]}:", f"Not in the image: {PLACES[name]}.")
+    )
     kept = [text for text in record["warnings"] if not text.startswith(gone) and text not in old]
     kept = [text for text in kept if not text.startswith("Representative slices") or text in notes]
     kept += [text for text in notes if text not in kept]

@@ -11,7 +11,7 @@ import numpy as np
 from manabi.context import Context
 from manabi.slices.decode import Decoded, Decoder, decode
 from manabi.slices.prepare import InputSettings, Preparer
-from manabi.slices.reading import DISAGREE_MM, MARKERS, NAMES, Absent, Found, Reading
+from manabi.slices.reading import DISAGREE_MM, MARKERS, PLACES, Absent, Found, Reading
 from manabi.slices.search import Searched, SearchPlan, search_all, search_coarse_to_fine
 from manabi.slices.stack import AxialStack
 
@@ -97,7 +97,7 @@ def _found(m: int, decoded: Decoded, stack: AxialStack) -> Found:
     return Found(MARKERS[m], index, z_mm, confidence, absent, decoded.posterior[m, 1:-1])
 
 
-def _flags(decoded: Decoded, searched: Searched, stack: AxialStack) -> list[str]:
+def _flags(decoded: Decoded, searched: Searched, stack: AxialStack) -> list[tuple[str, str]]:
     """What the network's own scores give to think about."""
     flags = []
     known = searched.evaluated
@@ -105,20 +105,20 @@ def _flags(decoded: Decoded, searched: Searched, stack: AxialStack) -> list[str]
     present = [m for m in range(3) if 0 <= decoded.states[m] < stack.n]
     for upper, lower in zip(present, present[1:], strict=False):
         if peaks[upper] <= peaks[lower]:
-            names = f"{NAMES[MARKERS[upper]].lower()} and {NAMES[MARKERS[lower]].lower()}"
-            flags.append(f"order: the slices' own scores put {names} in the wrong order")
+            names = f"{PLACES[MARKERS[upper]]} and {PLACES[MARKERS[lower]]}"
+            flags.append(("", f"order: the slices' own scores put {names} in the wrong order"))
     return flags
 
 
-def _alone(decoded: Decoded, alone: Decoded, stack: AxialStack) -> list[str]:
+def _alone(decoded: Decoded, alone: Decoded, stack: AxialStack) -> list[tuple[str, str]]:
     """Markers that the network's scores by themselves would put elsewhere."""
     flags = []
     for marker, state, other in zip(MARKERS, decoded.states, alone.states, strict=True):
         inside = [0 <= s < stack.n for s in (state, other)]
         far = all(inside) and abs(float(stack.z_mm[state] - stack.z_mm[other])) > DISAGREE_MM
         if far or (state != other and not all(inside)):
-            flags.append(f"without what tracking of airway and lungs found, the {NAMES[marker].lower()} would be "
-                         f"{_where(other, stack)}, not {_where(state, stack)}")  # fmt: skip
+            places = f"{_where(other, stack)}, not {_where(state, stack)}"
+            flags.append((marker, f"without what tracking of airway and lungs found, it would be {places}"))
     return flags
 
 

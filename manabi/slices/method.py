@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -97,14 +97,13 @@ class SliceMarker(Method[SliceParameters]):
         uids = instance_uids(volume, stack) if parameters.uids else None
         rules = self._rules(stack, parameters, context)
         with context.span(0.4, 0.9):
-            reading = self._read(stack, rules, parameters, context)
+            reading, against = self._read(stack, rules, parameters, context)
         context.progress(0.9, "Choosing slices")
         plan = representative.Plan(parameters.representative, parameters.count, parameters.spacing_mm)
         chosen = representative.choose(reading.levels_mm, stack.z_mm, plan)
         rules_mm = {} if rules is None or parameters.finder == "rules" else rules.z_mm
         notes = representative.choice_notes(reading.levels_mm, stack.z_mm, plan, chosen)
-        compared = None if parameters.finder == "rules" else self._in_the_site_s_terms(rules, context)
-        alerts = [*units, *report.alerts(reading, parameters.min_confidence, compared)]
+        alerts = [*units, *report.alerts(reading, parameters.min_confidence, against)]
         result = Result(
             volumes={"representative": representative.representative_volume(volume, stack, chosen)},
             landmarks=report.landmarks(reading, stack, _centre(stack), _masks(rules)),
@@ -134,8 +133,8 @@ class SliceMarker(Method[SliceParameters]):
         if lowest <= HU_LOWEST:
             return []
         return [
-                f"The values do not look like Hounsfield units (the lowest is {lowest:g}; air is -1000). Check that "
-                "the series was exported with its rescale intercept; disregard the markers otherwise."
+            f"The values do not look like Hounsfield units (the lowest is {lowest:g}; air is -1000). Check that the "
+            "series was exported with its rescale intercept; disregard the markers otherwise."
         ]
 
     @staticmethod
@@ -149,22 +148,17 @@ class SliceMarker(Method[SliceParameters]):
 
     def _read(
         self, stack: AxialStack, rules: RuleReading | None, parameters: SliceParameters, context: Context
-    ) -> Reading:  # fmt: skip
+    ) -> tuple[Reading, RuleReading | None]:  # fmt: skip
+        """The answers, and what tracking found where that is to be held against them."""
         if parameters.finder == "rules" and rules is not None:
-            return reading_of_rules(rules, stack)
+            return reading_of_rules(rules, stack), None
         from manabi.slices.find import find_markers
 
         network, settings = self._network(context)
         context.progress(0.0, "Reading slices")
         said = None if rules is None else rules.said_mm
-        return find_markers(stack, network, settings, context, exhaustive=parameters.exhaustive, rules_mm=said)
-
-    def _in_the_site_s_terms(self, rules: RuleReading | None, context: Context) -> RuleReading | None:
-        """The rules' levels moved by how the bundle's readers mark them otherwise."""
-        if rules is None:
-            return None
-        shift = dict(zip(MARKERS, self._network(context, warn=False)[1].decoder.habits.shift_mm, strict=True))
-        return replace(rules, z_mm={m: None if z is None else z - shift[m] for m, z in rules.z_mm.items()})
+        reading = find_markers(stack, network, settings, context, exhaustive=parameters.exhaustive, rules_mm=said)
+        return reading, None if rules is None else rules.moved(settings.decoder.habits.shift_mm)
 
     def _network(self, context: Context, warn: bool = True) -> tuple[Any, Settings]:
         """The bundle's network, loaded once per process, and its settings."""

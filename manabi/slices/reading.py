@@ -11,6 +11,8 @@ MARKERS = ("apex", "carina", "diaphragm")
 """From the head to the feet, as the source names them (Zhang et al., 2021, section 3.1)."""
 NAMES = {"apex": "Lung apex", "carina": "Carina", "diaphragm": "Above the diaphragm"}
 """As a reader calls them."""
+PLACES = {"apex": "the lung apex", "carina": "the carina", "diaphragm": "the level above the diaphragm"}
+"""The same within a sentence."""
 NEAR_MM = 4.0
 """An answer this close counts as right: one slice of the source's 4 mm (its 1-Up-Down)."""
 DISAGREE_MM = 12.0
@@ -56,14 +58,14 @@ class Reading:
         z_mm: ``(n,)``, positions of the stack's slices.
         evaluated: ``(n,)``, which slices the network looked at.
         raw: ``(n, 3)``, the network's own probability for each slice and marker; NaN where it did not look.
-        flags: what a reader should check, in words.
+        flags: what a reader should check: of which marker (empty: of them together), and in words.
     """
 
     found: tuple[Found, Found, Found]
     z_mm: np.ndarray
     evaluated: np.ndarray
     raw: np.ndarray
-    flags: tuple[str, ...] = ()
+    flags: tuple[tuple[str, str], ...] = ()
 
     def __getitem__(self, marker: str) -> Found:
         """The answer for a marker, by name."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from manabi.result import Cell, Landmark, Plot, Table
-from manabi.slices.reading import DISAGREE_MM, LOWER_END, MARKERS, NAMES, UPPER_END, Found, Reading
+from manabi.slices.reading import DISAGREE_MM, LOWER_END, MARKERS, NAMES, PLACES, UPPER_END, Found, Reading
 from manabi.slices.representative import Chosen
 from manabi.slices.stack import AxialStack
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 MARKER_COLUMNS = ("marker", "status", "slice", "position_mm", "confidence", "rules_position_mm")
 SLICE_COLUMNS = ("number", "slice", "position_mm", "fraction", "marker")
-PLACES = {"apex": "the lung apex", "carina": "the carina", "diaphragm": "the level above the diaphragm"}
 STATUS = {"": "in the image", "above": "above the image", "below": "below the image", "unknown": "not found"}
 _ENDS = {"above": "ends below it", "below": "ends above it"}
 
@@ -95,9 +94,7 @@ def probability_plot(reading: Reading) -> Plot:
     return Plot("Where the markers are", "Position towards the head (mm)", "Probability", series)
 
 
-def alerts(
-    reading: Reading, min_confidence: float, rules: RuleReading | None = None
-) -> list[str]:
+def alerts(reading: Reading, min_confidence: float, rules: RuleReading | None = None) -> list[str]:
     """What a reader must not overlook; each begins with one of the method's ``alert_prefixes``.
 
     Args:
@@ -109,19 +106,19 @@ def alerts(
     if has_lungs is False and all(one.absent or one.confidence < min_confidence for one in reading.found):
         return ["No lungs were recognised in this image. If it is not a CT of the chest, disregard the markers."]
     texts = [
-        f"Check the {NAMES[one.marker].lower()}: the confidence is only {one.confidence:.0%}."
+        f"Check {PLACES[one.marker]}: the confidence is only {one.confidence:.0%}."
         for one in reading.found
         if one.confidence < min_confidence
     ]
     texts += [text for one in reading.found if rules is not None and (text := disagreement(one, rules))]
-    texts += [f"Check the markers: {flag}." for flag in reading.flags]
+    texts += [f"Check {PLACES.get(marker, 'the markers')}: {flag}." for marker, flag in reading.flags]
     texts += [
         f"Not in the image: {PLACES[one.marker]}. The scan {_ENDS[one.absent]}."
         for one in reading.found
         if one.absent in _ENDS
     ]
     texts += [
-        f"Check the {NAMES[one.marker].lower()}: it was not found, which need not mean that it is not in the image."
+        f"Check {PLACES[one.marker]}: it was not found, which need not mean that it is not in the image."
         for one in reading.found
         if one.absent == "unknown"
     ]
@@ -142,8 +139,7 @@ def disagreement(one: Found, rules: RuleReading) -> str:
         says = f"finds that {end}, so that it would lie {beyond} the image"
     if not says:
         return ""
-    name = NAMES[one.marker].lower()
-    return f"Check the {name}: tracking of airway and lungs {says}."
+    return f"Check {PLACES[one.marker]}: tracking of airway and lungs {says}."
 
 
 def landmarks(reading: Reading, stack: AxialStack, centre_ij: tuple[float, float], masks: Mapping[str, np.ndarray | None]) -> dict[str, Landmark]:  # noqa: E501
@@ -182,8 +178,3 @@ def _middle(mask: np.ndarray, marker: str) -> tuple[float, float]:
 def rounded(value: float | None) -> float | None:
     """Hundredths of a millimetre."""
     return None if value is None else round(float(value), 2)
-
-
-def all_found(reading: Reading) -> bool:
-    """Whether every marker is in the image."""
-    return len(reading.levels_mm) == len(MARKERS)

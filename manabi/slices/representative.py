@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from manabi.errors import InvalidInputError
-from manabi.slices.reading import MARKERS, NAMES
+from manabi.slices.reading import MARKERS, NAMES, PLACES
 
 if TYPE_CHECKING:
     from manabi.result import Table
@@ -110,14 +110,15 @@ def choice_notes(
     z = np.asarray(z_mm, float)
     known = _known(levels_mm, z)
     names = [name for name, _ in known]
-    missing = [NAMES[name].lower() for name in MARKERS if name not in names]
+    missing = [PLACES[name] for name in MARKERS if name not in names]
     if not known:
         return ("No representative slices: none of the three markers is in the image.",)
     notes = []
     if missing:
-        between = " and ".join(NAMES[name].lower() for name in dict.fromkeys((names[0], names[-1])))
-        where = f"lie between {between} only" if len(names) > 1 else f"are at the level of the {between} only"
-        notes.append(f"Representative slices {where}: {' and '.join(missing)} not in the image.")
+        between = " and ".join(PLACES[name] for name in dict.fromkeys((names[0], names[-1])))
+        where = f"lie between {between} only" if len(names) > 1 else f"are at {between} only"
+        are = "is" if len(missing) == 1 else "are"
+        notes.append(f"Representative slices {where}, as {' and '.join(missing)} {are} missing.")
     if names != sorted(names, key=MARKERS.index):
         notes.append("The markers are not in their order from the head to the feet; fractions are left out.")
     wanted = len(_positions(known, plan))

@@ -7,7 +7,8 @@ area from the top is common to airway segmentations.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -48,6 +49,11 @@ class RuleReading:
                   "diaphragm": -np.inf if LOWER_END in self.notes else np.nan}  # fmt: skip
         a, b, c = (beyond.get(m, np.nan) if (z := self.z_mm[m]) is None else z for m in MARKERS)
         return a, b, c
+
+    def moved(self, shift_mm: Sequence[float]) -> RuleReading:
+        """The same with each marker's position lower by so much: in the terms of a site that marks it otherwise."""
+        shifts = dict(zip(MARKERS, shift_mm, strict=True))
+        return replace(self, z_mm={m: None if z is None else z - shifts[m] for m, z in self.z_mm.items()})
 
 
 def find_by_rules(stack: AxialStack, diaphragm_offset_mm: float = DIAPHRAGM_OFFSET_MM) -> RuleReading:

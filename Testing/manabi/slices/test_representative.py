@@ -68,9 +68,9 @@ def test_a_marker_between_slices_keeps_its_name_and_whole_fraction():
 @pytest.mark.parametrize(
     ("missing", "positions", "said"),
     [
-        ("apex", [228, 180, 132], "between carina and above the diaphragm only: lung apex not in the image"),
-        ("diaphragm", [308, 268, 228], "between lung apex and carina only: above the diaphragm not in the image"),
-        ("carina", [308, 220, 132], "between lung apex and above the diaphragm only: carina not in the image"),
+        ("apex", [228, 180, 132], "the carina and the level above the diaphragm only, as the lung apex is missing"),
+        ("diaphragm", [308, 268, 228], "the lung apex and the carina only, as the level above the diaphragm is missing"),
+        ("carina", [308, 220, 132], "lung apex and the level above the diaphragm only, as the carina is missing"),
     ],
 )
 def test_only_between_markers_that_are_in_the_image(missing, positions, said):

@@ -110,7 +110,9 @@ def test_where_tracking_outweighs_an_unsure_network_it_is_told(monkeypatch):
     both = find_markers(stack, network, settings, Context(device="cpu"), rules_mm=list(LEVELS.values()))
     alone = find_markers(stack, network, settings, Context(device="cpu"))
     assert (both["carina"].z_mm, alone["carina"].z_mm) == (172.0, 220.0)
-    assert any("the carina would be at 220 mm, not at 172 mm" in flag for flag in both.flags)
+    assert both.flags == (("carina", both.flags[0][1]),)
+    assert "it would be at 220 mm, not at 172 mm" in both.flags[0][1]
+    assert any(text.startswith("Check the carina: without what tracking") for text in alerts(both, 0.0))
     assert not alone.flags
 
 
