@@ -69,7 +69,7 @@ def test_a_marker_between_slices_keeps_its_name_and_whole_fraction():
     ("missing", "positions", "said"),
     [
         ("apex", [228, 180, 132], "the carina and the level above the diaphragm only, as the lung apex is missing"),
-        ("diaphragm", [308, 268, 228], "the lung apex and the carina only, as the level above the diaphragm is missing"),
+        ("diaphragm", [308, 268, 228], "lung apex and the carina only, as the level above the diaphragm is missing"),
         ("carina", [308, 220, 132], "lung apex and the level above the diaphragm only, as the carina is missing"),
     ],
 )
@@ -90,7 +90,7 @@ def test_a_marker_beyond_the_image_is_missing():
 def test_one_marker_gives_one_slice_and_none_gives_none(kind):
     (only,) = choose({"carina": 228.0}, Z, Plan(kind))
     assert (only.marker, only.fraction) == ("carina", 0.5)
-    assert "level of the carina only" in choice_notes({"carina": 228.0}, Z, Plan(kind), (only,))[0]
+    assert "are at the carina only" in choice_notes({"carina": 228.0}, Z, Plan(kind), (only,))[0]
     assert choose({}, Z, Plan(kind)) == ()
     assert choice_notes({}, Z, Plan(kind), ())[0].startswith("No representative slices")
 
