@@ -18,6 +18,8 @@ from Training.slices_paper import PaperCase
 FOOTER = "Simulated phantoms, not patients."
 REACH = 5
 """Offsets beyond are drawn together at the figure's ends."""
+FULL_BIN = 10
+"""A bin of the reliability with fewer answers is drawn hollow and apart."""
 SIDE = 24.0
 CASES = 4
 """Rows of the figure of examples."""
@@ -96,8 +98,11 @@ def draw_reliability(results: Results, path: Path) -> Path | None:
         page.text(left, 66, f"{kind} CTs, ECE {row['ece']:.3f}", style.HEADING, bold=True)
         axes = chart(page, left, 86, width, height, ("bottom", "left"))
         axes.plot([0, 1], [0, 1], color=style.MUTED, linewidth=0.9, linestyle=(0, (4, 3)))
-        axes.plot(row["confidence"], row["right"], "-o", color=style.AFTER, markersize=5, linewidth=1.5)
-        for x, y, count in zip(row["confidence"], row["right"], row["count"], strict=True):
+        bins = list(zip(row["confidence"], row["right"], row["count"], strict=True))
+        full = [(x, y) for x, y, count in bins if count >= FULL_BIN]
+        axes.plot([x for x, *_ in bins], [y for _, y, _ in bins], "o", color=style.AFTER, mfc="white", markersize=5)
+        axes.plot([x for x, _ in full], [y for _, y in full], "-o", color=style.AFTER, markersize=5, linewidth=1.5)
+        for x, y, count in bins:
             axes.annotate(str(count), (x, y), (0, -12), textcoords="offset points", ha="center",
                           fontproperties=style.font(style.SMALL), color=style.MUTED)  # fmt: skip
         axes.set(xlim=(-0.02, 1.05), ylim=(-0.08, 1.05))
@@ -107,7 +112,7 @@ def draw_reliability(results: Results, path: Path) -> Path | None:
         if n == 0:
             axes.set_ylabel("share that is right", fontproperties=style.font(style.SMALL), color=style.INK)
         set_font(axes)
-    return _finish(page, 86 + height + 54, path, "Numbers: answers in the bin. Dashed: perfect calibration.")
+    return _finish(page, 86 + height + 54, path, "Numbers: answers in the bin; hollow where fewer than 10. Dashed: perfect calibration.")
 
 
 def draw_examples(results: Results, tests: Sequence[PaperCase], path: Path) -> Path:

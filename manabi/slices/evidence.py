@@ -32,7 +32,7 @@ class Habits:
         shift_mm: what remains of it in mm, where a site marks a level otherwise than the rules.
         off_mm: their mean distance from the level, after that.
         wrong: share of found positions that do not belong to it; 1: the rules count for nothing.
-        missed: share of levels in the image that are said to lie beyond it.
+        missed: share of levels in the image that are said to lie beyond it, where anything is said.
         false: share of levels beyond the image that are found in it.
     """
 
@@ -104,7 +104,7 @@ def count_habits(
     truth, said = np.asarray(truth_mm, float).reshape(-1, 3), np.asarray(said_mm, float).reshape(-1, 3)
     for m in range(3):
         spoke, there = ~np.isnan(said[:, m]), np.isfinite(said[:, m])
-        inside, outside = np.isfinite(truth[:, m]) & spoke, np.isinf(truth[:, m]) & spoke
+        inside, outside = np.isfinite(truth[:, m]) & spoke, np.isinf(truth[:, m])
         both = inside & there
         if both.sum() < FEWEST:
             continue
