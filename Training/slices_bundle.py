@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -81,17 +82,6 @@ def calibrate(model: torch.nn.Module, recipe: SlicesRecipe, split: Split) -> Mea
     return Measured(decoder, found, searches, scores, len(set(patients.values())))
 
 
-def without_rules(alone: list[Answer], patients: dict[str, str]) -> dict[str, Any]:
-    """Shares within 4 mm on whole images of the network's scores by themselves; see :func:`metrics`."""
-    out = {}
-    for marker in MARKERS:
-        whole = [a for a in alone if a.marker == marker and np.isfinite(a.truth_mm) and not a.cut]
-        share = _share([a.right for a in whole], [patients[a.case] for a in whole])
-        if share is not None:
-            out[f"{marker}_within_4mm_network_alone"] = share
-    return out
-
-
 def metrics(found: list[Answer], searches: list[Search], patients: dict[str, str]) -> dict[str, Any]:
     """Scores with 95 % intervals over patients, which are counted as one each however many images they have.
 
@@ -100,25 +90,35 @@ def metrics(found: list[Answer], searches: list[Search], patients: dict[str, str
         searches: the same images, searched from coarse to fine.
         patients: patient of each case.
     """
-
-    def of(answers: list[Answer]) -> list[str]:
-        return [patients[a.case] for a in answers]
-
-    inside = [a for a in found if np.isfinite(a.truth_mm)]
-    beyond = [a for a in found if np.isinf(a.truth_mm)]
+    inside, beyond = [a for a in found if np.isfinite(a.truth_mm)], [a for a in found if np.isinf(a.truth_mm)]
     out: dict[str, Any] = {}
     for marker in MARKERS:
-        whole = [a for a in inside if a.marker == marker and not a.cut]
+        whole = _whole(found, marker)
         measured = [a for a in whole if np.isfinite(a.found_mm)]
-        out[f"{marker}_within_4mm"] = _share([a.right for a in whole], of(whole))
-        out[f"{marker}_error_of_found_mm"] = _mean([a.error_mm for a in measured], of(measured))
-    out["not_in_image_recognised"] = _share([a.right for a in beyond], of(beyond))
-    out["wrongly_not_in_image"] = _share([bool(np.isinf(a.found_mm)) for a in inside], of(inside))
-    out["calibration_error"] = _calibration(found, of(found))
-    owners = [patients[s.case] for s in searches]
-    out["search_same_answer"] = _share([s.same for s in searches], owners)
-    out["search_share_of_slices"] = _mean([s.share for s in searches], owners)
+        out[f"{marker}_within_4mm"] = _share([a.right for a in whole], _owners(whole, patients))
+        out[f"{marker}_error_of_found_mm"] = _mean([a.error_mm for a in measured], _owners(measured, patients))
+    out["not_in_image_recognised"] = _share([a.right for a in beyond], _owners(beyond, patients))
+    out["wrongly_not_in_image"] = _share([bool(np.isinf(a.found_mm)) for a in inside], _owners(inside, patients))
+    out["calibration_error"] = _calibration(found, _owners(found, patients))
+    out["search_same_answer"] = _share([s.same for s in searches], _owners(searches, patients))
+    out["search_share_of_slices"] = _mean([s.share for s in searches], _owners(searches, patients))
     return {key: value for key, value in out.items() if value is not None}
+
+
+def without_rules(alone: list[Answer], patients: dict[str, str]) -> dict[str, Any]:
+    """Shares within 4 mm on whole images of the network's scores by themselves; see :func:`metrics`."""
+    kept = {marker: _whole(alone, marker) for marker in MARKERS}
+    shares = {m: _share([a.right for a in rows], _owners(rows, patients)) for m, rows in kept.items()}
+    return {f"{marker}_within_4mm_network_alone": share for marker, share in shares.items() if share is not None}
+
+
+def _whole(answers: list[Answer], marker: str) -> list[Answer]:
+    """Those on whole images, of a marker that is there."""
+    return [a for a in answers if a.marker == marker and np.isfinite(a.truth_mm) and not a.cut]
+
+
+def _owners(rows: Sequence[Answer | Search], patients: dict[str, str]) -> list[str]:
+    return [patients[row.case] for row in rows]
 
 
 def _share(values: list[bool], patients: list[str]) -> dict[str, Any] | None:

@@ -37,7 +37,6 @@ class Answer:
         truth_mm: position; infinite where it lies outside the image.
         found_mm: answer; infinite where it was said to lie outside.
         confidence: of the answer.
-        slice_mm: distance of the slices that were candidates.
         cut: whether the image is a truncated copy.
     """
 
@@ -47,7 +46,6 @@ class Answer:
     truth_mm: float
     found_mm: float
     confidence: float
-    slice_mm: float
     cut: bool
 
     @property
@@ -73,27 +71,18 @@ class View:
         scored: every slice looked at.
         cut: whether it is a part.
         searched: only the slices looked at that the search from coarse to fine asks for, as a run does.
-        fell_back: whether these are all.
     """
 
     case: SliceCase
     scored: Scored
     cut: bool
     searched: Scored = field(init=False)
-    fell_back: bool = field(init=False)
 
     def __post_init__(self) -> None:
         """Search once."""
         scored = self.scored
         found = search_coarse_to_fine(scored.z_mm, lambda index: scored.scores[index], also_mm=scored.rules or ())
         object.__setattr__(self, "searched", Scored(found.scores, scored.z_mm, scored.truth, scored.rules))
-        object.__setattr__(self, "fell_back", found.fell_back)
-
-    @property
-    def slice_mm(self) -> float:
-        """Mean distance of the slices."""
-        z = self.scored.z_mm
-        return float((z[-1] - z[0]) / (len(z) - 1))
 
 
 @torch.no_grad()
@@ -191,11 +180,10 @@ def answers(view: View, decoder: Decoder, alone: bool = False) -> list[Answer]:
     n = len(scored.z_mm)
     found = [-np.inf if s == -1 else np.inf if s == n else float(scored.z_mm[s]) for s in out.states]
     return [
-        Answer(case.name, case.pathology, MARKERS[m], scored.truth[m], found[m], out.confidence[m], view.slice_mm,
-               view.cut)
+        Answer(case.name, case.pathology, MARKERS[m], scored.truth[m], found[m], out.confidence[m], view.cut)
         for m in range(len(MARKERS))
         if not np.isnan(scored.truth[m])
-    ]  # fmt: skip
+    ]
 
 
 @dataclass(frozen=True)
@@ -205,14 +193,13 @@ class Search:
     case: str
     same: bool
     share: float
-    fell_back: bool
 
 
 def compare_search(view: View, decoder: Decoder) -> Search:
     """Whether the coarse-to-fine search gives the exhaustive answer, and what share of the slices it looks at."""
     fast, every = (decode(one.scores, one.z_mm, decoder, one.rules).states for one in (view.searched, view.scored))
     share = float(np.isfinite(view.searched.scores[:, 0]).mean())
-    return Search(view.case.name, fast == every, share, view.fell_back)
+    return Search(view.case.name, fast == every, share)
 
 
 def calibration_error(confidence: np.ndarray, right: np.ndarray) -> float:

@@ -8,7 +8,6 @@ the volume of representative slices. Random weights would search differently: th
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable
 from typing import Any
 
@@ -99,21 +98,15 @@ def run(quick: bool = False) -> dict:
 
 
 def main() -> None:
-    """Run and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--contestant")
-    arguments = parser.parse_args()
-    if arguments.contestant:
-        contestant(arguments.contestant, "chest_300", arguments.quick)
-        return
-    from common import print_machine, print_table
+    """Run and print, or serve as one of the contestants."""
+    from common import print_cases, quick_or_contestant
 
-    found = run(arguments.quick)
-    print_machine(found["machine"])
+    quick, name = quick_or_contestant(__doc__)
+    if name:
+        contestant(name, "chest_300", quick)
+        return
     columns = ("best_s", "median_s", "ratio_best", "ratio_median", "evaluated", "slices", "apex", "carina", "diaphragm")
-    for case, results in found["cases"].items():
-        print_table(f"{case}, against {BASELINE}", results, columns)
+    print_cases(run(quick), BASELINE, columns)
 
 
 if __name__ == "__main__":

@@ -119,13 +119,10 @@ def main() -> None:
     if arguments.contestant:
         contestant(arguments.contestant, arguments.case, arguments.count, arguments.folder)
         return
-    from common import print_machine, print_table
+    from common import print_cases
 
-    found = run(arguments.quick)
-    print_machine(found["machine"])
     columns = ("best_s", "median_s", "slices_per_s", "ratio_best", "ratio_median", "peak_mb", "difference_sd")
-    for case, results in found["cases"].items():
-        print_table(f"{case}, against {BASELINE}", results, columns)
+    print_cases(run(arguments.quick), BASELINE, columns)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ work on the computer slows them all alike.
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
@@ -179,3 +180,19 @@ def print_machine(described: Mapping[str, Any]) -> None:
     busy = described["load_average"]
     if busy is not None and busy > 0.5:
         print(f"Other work was running (load {busy}): read the ratios, not the seconds, and repeat on a quiet machine.")
+
+
+def print_cases(found: Mapping[str, Any], baseline: str, columns: Sequence[str]) -> None:
+    """What a benchmark's ``run`` found: the machine, and a table per case."""
+    print_machine(found["machine"])
+    for case, results in found["cases"].items():
+        print_table(f"{case}, against {baseline}", results, columns)
+
+
+def quick_or_contestant(description: str | None) -> tuple[bool, str | None]:
+    """The command line of a benchmark that races with itself: whether it is quick, and which contestant it is."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--contestant")
+    arguments = parser.parse_args()
+    return arguments.quick, arguments.contestant

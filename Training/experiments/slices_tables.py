@@ -183,21 +183,21 @@ def _chosen(answers: Sequence[Answer], member: Sequence[bool]) -> list[Answer]:
 def _truncated(
     tests: Sequence[PaperCase], read: Sequence[Mapping[str, Any]], answers: Answers
 ) -> dict[str, dict[str, dict[str, list[Answer]]]]:
-    """Method to scene to marker to answers."""
+    """Method to scene to marker to answers; of ours, which read every scene, and of the extractors."""
     if not read or not any(row["crops"] for row in read):
         return {}
-    out: dict[str, dict[str, dict[str, list[Answer]]]] = {}
-    for name, kept in answers.items():
-        if name in (RULES, ALONE, EVERY_SLICE):
-            continue
-        if name == OURS:
-            out[name] = {scene: _by_marker(read, name, scene) for scene in SCENES}
-            continue
-        out[name] = {
-            scene: {m: _cut(rows, tests, [row["crops"].get(scene) for row in read]) for m, rows in kept.items()}
-            for scene in SCENES
-        }
-    return out
+    extractors = {name: kept for name, kept in answers.items() if name not in (OURS, RULES, ALONE, EVERY_SLICE)}
+    ours = {OURS: {scene: _by_marker(read, OURS, scene) for scene in SCENES}} if OURS in answers else {}
+    return ours | {
+        name: {scene: _scene(kept, tests, [row["crops"].get(scene) for row in read]) for scene in SCENES}
+        for name, kept in extractors.items()
+    }
+
+
+def _scene(
+    kept: Mapping[str, Sequence[Answer]], tests: Sequence[PaperCase], crops: Sequence[Sequence[float] | None]
+) -> dict[str, list[Answer]]:
+    return {marker: _cut(rows, tests, crops) for marker, rows in kept.items()}
 
 
 def _cut(

@@ -297,26 +297,45 @@ def fit_decoder(cases: Sequence[Scored], start: Decoder | None = None, rounds: i
 
     if not cases:
         raise InvalidInputError("A decoder needs validation cases to be fitted to; there are none.")
-    first = _with_gaps(start or Decoder(unfamiliar=UNFAMILIAR), cases)
-    asked = [case for case in cases if case.rules is not None]
-    if asked:
-        steps = [_step(case.z_mm) for case in asked]
-        habits = count_habits([case.truth for case in asked], [case.rules for case in asked if case.rules], steps)
-        first = replace(first, habits=habits)
+    first = _with_habits(_with_gaps(start or Decoder(unfamiliar=UNFAMILIAR), cases), cases)
     x0 = np.concatenate([np.log(first.scale), first.absent, np.log(first.per_mm)])
-
-    filled = [filled_scores(np.asarray(case.scores, np.float64), case.z_mm) for case in cases]
-    pairs = [[np.exp(_pair(case.z_mm, first, which)) for which in range(2)] for case in cases]
-    said = [_rules(case.z_mm, first, case.rules) for case in cases]
+    ready = [_Ready.of(case, first) for case in cases]
 
     def loss(x: np.ndarray) -> float:
-        decoder, values = _unpacked(x, first), []
-        for case, scores, pair, rules in zip(cases, filled, pairs, said, strict=True):
-            values += surprise(_marginals(_single(scores, case.z_mm, decoder) + rules, pair), case)
+        decoder = _unpacked(x, first)
+        values = [value for one in ready for value in one.surprise(decoder)]
         return float(np.mean(values) + 1e-3 * np.square(x - x0).sum())
 
     found = minimize(loss, x0, method="L-BFGS-B", options={"maxiter": rounds})
     return _unpacked(found.x, first)
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """A case with what does not change while the decoder is fitted."""
+
+    case: Scored
+    scores: np.ndarray
+    pairs: tuple[np.ndarray, ...]
+    rules: np.ndarray | float
+
+    @classmethod
+    def of(cls, case: Scored, decoder: Decoder) -> _Ready:
+        scores = filled_scores(np.asarray(case.scores, np.float64), case.z_mm)
+        pairs = tuple(np.exp(_pair(case.z_mm, decoder, which)) for which in range(2))
+        return cls(case, scores, pairs, _rules(case.z_mm, decoder, case.rules))
+
+    def surprise(self, decoder: Decoder) -> list[float]:
+        return surprise(_marginals(_single(self.scores, self.case.z_mm, decoder) + self.rules, self.pairs), self.case)
+
+
+def _with_habits(decoder: Decoder, cases: Sequence[Scored]) -> Decoder:
+    """The habits of the rules counted on the cases on which they were asked."""
+    asked = [(case, case.rules) for case in cases if case.rules is not None]
+    if not asked:
+        return decoder
+    steps = [_step(case.z_mm) for case, _ in asked]
+    return replace(decoder, habits=count_habits([case.truth for case, _ in asked], [said for _, said in asked], steps))
 
 
 def _unpacked(x: np.ndarray, decoder: Decoder) -> Decoder:

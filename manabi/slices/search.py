@@ -8,7 +8,7 @@ convincing, every slice is looked at.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -44,7 +44,6 @@ class Searched:
 
     scores: np.ndarray
     fell_back: bool = False
-    calls: int = field(default=0)
 
     @property
     def evaluated(self) -> np.ndarray:
@@ -54,7 +53,7 @@ class Searched:
 
 def search_all(z_mm: np.ndarray, score: Score) -> Searched:
     """Look at every slice."""
-    return Searched(finite(score(np.arange(len(z_mm)))), calls=1)
+    return Searched(finite(score(np.arange(len(z_mm)))))
 
 
 def finite(scores: np.ndarray) -> np.ndarray:
@@ -97,7 +96,6 @@ def _look(done: Searched, score: Score, indices: Iterable[int]) -> bool:
     new = np.array(sorted({int(k) for k in indices if not done.evaluated[int(k)]}), int)
     if len(new):
         done.scores[new] = finite(score(new))
-        done.calls += 1
     return bool(len(new))
 
 
