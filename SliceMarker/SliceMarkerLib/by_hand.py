@@ -49,11 +49,24 @@ def _correct(
     inputVolume: vtkMRMLScalarVolumeNode,
     change: Callable[[Result, Volume, AxialStack], Result],
 ) -> Nodes:
-    """Change the result as the scene shows it; its representative volume is made anew by that, or stays."""
+    """Change the result as the scene shows it; its representative volume is made anew by that, or stays.
+
+    One that the user removed is made anew as well.
+    """
     outputs = logic.outputsOf(inputVolume)
     if "tables/markers" not in outputs:
         raise InvalidInputError(_("There is no result yet. Press Apply first."))
-    result = change(logic.resultOf(inputVolume, volumes=False), *chest.read(inputVolume))
+    volume, stack = chest.read(inputVolume)
+    result = change(logic.resultOf(inputVolume, volumes=False), volume, stack)
     if "representative" not in result.volumes:
-        result.volumes["representative"] = bridge.volume_from_node(outputs["volumes/representative"])
+        node = outputs.get("volumes/representative")
+        result.volumes["representative"] = (
+            _representative(result, volume, stack) if node is None else bridge.volume_from_node(node)
+        )
     return logic.keep(result, [inputVolume])
+
+
+def _representative(result: Result, volume: Volume, stack: AxialStack) -> Volume:
+    from manabi.slices.representative import chosen_of, representative_volume
+
+    return representative_volume(volume, stack, chosen_of(result.tables["representative"], stack))

@@ -102,3 +102,17 @@ def test_a_marker_that_was_not_in_the_image_can_be_set_and_taken_back(slicer_app
     assert result.tables["markers"].rows[0][:3] == ("Lung apex", "above the image", None)
     assert any(text.startswith("Not in the image") for text in result.warnings)
     assert "corrections" not in result.provenance
+
+
+def test_a_volume_of_slices_that_the_user_removed_comes_back_with_the_next_correction(slicer_app, monkeypatch):
+    import slicer
+
+    user = SlicesUser(slicer_app, monkeypatch)
+    logic, ct = user.widget.logic, add_ct()
+    outputs = logic.process(ct)
+    x, y, z = logic.markerPosition(outputs["landmarks/apex"], "apex")
+    slicer.mrmlScene.RemoveNode(outputs["volumes/representative"])
+    outputs = logic.moveMarker(ct, "apex", (x + 8.0, y, z))  # within its slice: nothing is chosen anew
+    assert outputs["volumes/representative"] is not None
+    kept = slicer.util.arrayFromVolume(outputs["volumes/representative"])
+    assert sum(bool((plane > kept.min()).any()) for plane in kept) == 3

@@ -112,7 +112,8 @@ def draw_reliability(results: Results, path: Path) -> Path | None:
         if n == 0:
             axes.set_ylabel("share that is right", fontproperties=style.font(style.SMALL), color=style.INK)
         set_font(axes)
-    return _finish(page, 86 + height + 54, path, "Numbers: answers in the bin; hollow where fewer than 10. Dashed: perfect calibration.")
+    note = f"Numbers: answers in the bin; hollow where fewer than {FULL_BIN}. Dashed: perfect calibration."
+    return _finish(page, 86 + height + 54, path, note)
 
 
 def draw_examples(results: Results, tests: Sequence[PaperCase], path: Path) -> Path:
