@@ -31,6 +31,7 @@ ORIENTATIONS = [
 CHOICES: dict[str, dict[str, Any]] = {
     "striatum": {**FAST, "grade_left": 4, "grade_right": 2},
     "thorax": {"pathology": "normal", "pixel_mm": 4.0, "matrix": 100, "slice_mm": 5.0, "subslices": 1, "arms": "up"},
+    "brain": {"voxel_mm": 4.0, "slice_mm": 5.0, "pathology": "normal"},
 }
 """Choices of a phantom that render quickly; left and right differ."""
 
@@ -53,6 +54,7 @@ class Small:
 SMALL = {
     "spect": Small((24, 30, 34), (42, 98, 94), {"quantify": False}),
     "slices": Small((30, 15, 10), (48, 85, 92), {"rules_check": False}),
+    "brain": Small((8, 10, 6), (28, 42, 34), {"fine": False}),
 }
 INDEX = "slice"
 """Columns and measurements of this name, or ending so, count along an array's own axis and change with its order."""

@@ -177,10 +177,11 @@ def test_settings_of_the_examples_are_accepted():
 
 def recipes() -> list[tuple[str, type, int]]:
     """Each method that can be trained, its settings, and how many of its commands the pages show at least."""
+    from Training.brain import BrainRecipe
     from Training.slices import SlicesRecipe
     from Training.spect import SPECTRecipe
 
-    return [("spect", SPECTRecipe, 4), ("slices", SlicesRecipe, 2)]
+    return [("spect", SPECTRecipe, 4), ("slices", SlicesRecipe, 2), ("brain", BrainRecipe, 2)]
 
 
 def test_training_commands_of_the_examples_are_accepted():

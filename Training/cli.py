@@ -20,10 +20,19 @@ import typer
 
 from manabi.errors import InvalidInputError, ManabiError
 
-RECIPES = {"spect": "Training.spect:train", "slices": "Training.slices:train"}
+RECIPES = {
+    "spect": "Training.spect:train",
+    "slices": "Training.slices:train",
+    "brain": "Training.brain:train",
+    "brain_contrast": "Training.brain_contrast:train",
+}
 """Method to ``train(data, output, config_path, overrides, resume, cache) -> mapping`` (a JSON summary)."""
 
-EXPERIMENTS = {"spect": "Training.experiments.spect:run", "slices": "Training.experiments.slices:run"}
+EXPERIMENTS = {
+    "spect": "Training.experiments.spect:run",
+    "slices": "Training.experiments.slices:run",
+    "brain": "Training.experiments.brain:run",
+}
 """Method to ``run(output, size, overrides, resume, cache) -> mapping`` (a JSON summary)."""
 
 app = typer.Typer(

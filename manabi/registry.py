@@ -55,6 +55,13 @@ METHODS: dict[str, Entry] = {
             "lung apex, carina and diaphragm of any chest CT with calibrated confidence, and representative slices",
             "slices",
         ),
+        Entry(
+            "brain",
+            "BrainSeg",
+            "manabi.brain.method:BrainSeg",
+            "brain structures from any MR contrast, painted slices propagated to the volume, missing contrasts",
+            "brain",
+        ),
     )
 }
 
@@ -72,6 +79,12 @@ PHANTOMS: dict[str, Entry] = {
             "Chest CT",
             "manabi.phantoms.thorax:ThoraxPhantom",
             "a chest with airways, vessels, bones and disease in CT, and the levels of apex, carina and diaphragm",
+        ),
+        Entry(
+            "brain",
+            "Head MR",
+            "manabi.phantoms.brain:BrainPhantom",
+            "a head in T1, T2, heavily T2-weighted, FLAIR or angiography, with its structures and arteries",
         ),
     )
 }

@@ -24,7 +24,7 @@ SOURCES = sorted(
     path for package in ("manabi", "Training", "manabi_slicer", *MODULES) for path in (ROOT / package).rglob("*.py")
 )
 TESTS = sorted((ROOT / "Testing").rglob("test_*.py"))
-MAX_BUNDLE_MB = 4.0
+MAX_BUNDLE_MB = 12.0
 
 methods = pytest.mark.parametrize("entry", registry.METHODS.values(), ids=list(registry.METHODS))
 phantoms = pytest.mark.parametrize("entry", registry.PHANTOMS.values(), ids=list(registry.PHANTOMS))

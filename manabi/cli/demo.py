@@ -63,6 +63,8 @@ def _inputs(
     if pair is not None:
         return {method.inputs[0].name: case.volumes[pair[0]]}, pair
     inputs = {spec.name: case.volumes[spec.name] for spec in method.inputs if spec.name in case.volumes}
+    if not inputs and len(case.volumes) == 1:  # a phantom that names its one image by its contrast
+        inputs = {method.inputs[0].name: next(iter(case.volumes.values()))}
     if not inputs:
         raise InvalidInputError(f"The phantom {phantom.name} has no input for {method.title}.")
     return inputs, None

@@ -22,12 +22,15 @@ NETWORKS: dict[str, str] = {
     "r2unet": "manabi.networks.r2unet:R2UNet",
     "attention_unet": "manabi.networks.attention_unet:AttentionUNet",
     "transunet": "manabi.networks.transunet:TransUNet",
+    "skipnet": "manabi.networks.skipnet:SkipNet",
+    "pix2pix_generator": "manabi.networks.pix2pix:Generator",
 }
 
 ENCODERS: dict[str, str] = {
     "slicenet": "manabi.networks.slicenet:SliceNet",
+    "coarse_to_fine": "manabi.networks.coarse_to_fine:CoarseToFine",
 }
-"""Networks that give numbers for an image instead of an image."""
+"""Networks with arguments of their own: numbers for an image instead of an image, or several stages."""
 
 MONAI_NETWORKS: dict[str, str] = {
     "monai_vnet": "manabi.networks.wrapped:MonaiVNet",

@@ -35,8 +35,21 @@ def normalisation(dims: int, channels: int, norm: str) -> nn.Module:
     """Batch or instance normalisation with learned scale and shift, or nothing."""
     if norm == "none":
         return nn.Identity()
-    names = {"batch": (nn.BatchNorm2d, nn.BatchNorm3d), "instance": (nn.InstanceNorm2d, nn.InstanceNorm3d)}
+    names = {"batch": (nn.BatchNorm2d, nn.BatchNorm3d), "instance": (nn.InstanceNorm2d, SwiftInstanceNorm3d)}
     return names[norm][dims - 2](channels, affine=True)
+
+
+class SwiftInstanceNorm3d(nn.InstanceNorm3d):
+    """Instance normalisation by the kernel of batch normalisation where there is one image: the same values.
+
+    On processors PyTorch's own one loses the channels-last order and takes about twice the time of a whole network.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(N, C, k, j, i)``, each image and channel with mean 0 and spread 1, then scaled and shifted."""
+        if x.shape[0] != 1:
+            return super().forward(x)
+        return F.batch_norm(x, None, None, self.weight, self.bias, training=True, eps=self.eps)
 
 
 class ConvStack(nn.Sequential):

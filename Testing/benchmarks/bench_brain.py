@@ -1,0 +1,110 @@
+"""BrainSeg on a simulated whole head of 1 mm, loaded already: ours against MONAI's sliding window on the same network.
+
+``monai_sliding_window`` runs both stages in windows of 128³ with an overlap of a quarter, as a user of MONAI would;
+``networks`` is our run of the same weights (the head cut out, the fine stage only where there may be brain, bfloat16
+where the processor is fast at it), ``networks_float32`` the same without. ``whole_run`` is what a user waits for
+after loading: the method from the volume to label map, confidence and table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+BASELINE, WHOLE_RUN = "monai_sliding_window", "whole_run"
+WINDOW = (128, 128, 128)
+
+
+def head(quick: bool = False):
+    """A simulated head."""
+    from manabi.phantoms.base import case_rng
+    from manabi.phantoms.brain import BrainPhantom
+
+    phantom = BrainPhantom()
+    size = 3.0 if quick else 1.0
+    drawn = phantom.sample_parameters(case_rng(3, 0), voxel_mm=size, slice_mm=size)
+    return next(iter(phantom.render(drawn).volumes.values()))
+
+
+def contestant(name: str, quick: bool) -> None:
+    """Serve one contestant."""
+    from common import serve
+
+    volume = head(quick)
+    serve(*(whole_run(volume) if name == WHOLE_RUN else part(name, volume)))
+
+
+def whole_run(volume: Any) -> tuple[Callable[[], Any], Callable[[], dict[str, Any]]]:
+    """The method from a loaded volume to its result, and what came of it."""
+    from manabi.brain.method import BrainSeg
+    from manabi.context import Context
+
+    method = BrainSeg()
+    method.load(Context(device="cpu"))
+
+    def work() -> Any:
+        return method.run(volume, {}, Context(device="cpu"))
+
+    def finish() -> dict[str, Any]:
+        return {"voxels": volume.array.size, "cerebrum_ml": round(float(work().measurements["cerebrum_ml"] or 0))}
+
+    return work, finish
+
+
+def part(name: str, volume: Any) -> tuple[Callable[[], Any], Callable[[], dict[str, Any]]]:
+    """The networks on a prepared image, and what came of it."""
+    import numpy as np
+    import torch
+    from monai.inferers import sliding_window_inference
+
+    from manabi.brain import segment
+    from manabi.brain.prepare import prepare
+    from manabi.context import Context
+    from manabi.store import BundleStore
+
+    bundle = BundleStore().get("brain-default", method="brain")
+    network = bundle.build_network()
+    settings = segment.Settings.of(bundle.facts["brain"], bundle.precision)
+    prepared = prepare(volume)
+
+    def work() -> np.ndarray:
+        if name == BASELINE:
+            with torch.inference_mode():
+                image = torch.from_numpy(prepared.image)[None, None]
+                return sliding_window_inference(image, WINDOW, 1, network, overlap=0.25)[0].argmax(0).numpy()
+        precision = "float32" if name == "networks_float32" else "auto"
+        found = segment.find(prepared, network, settings, True, Context(device="cpu", precision=precision))
+        return found.probabilities.argmax(0)
+
+    def finish() -> dict[str, Any]:
+        return {"voxels": prepared.image.size, "cerebrum_ml": round(float((work() == 1).sum()) / 1000)}
+
+    return work, finish
+
+
+def run(quick: bool = False) -> dict:
+    """Measure the case; ``quick`` at 3 mm and two rounds: a check that it works, not a figure."""
+    from common import add_ratios, machine, race
+
+    names = [BASELINE, "networks", "networks_float32", WHOLE_RUN]
+    described = machine()
+    results = race(__file__, names, ["--quick"] if quick else [], {}, 2 if quick else 3)
+    add_ratios(results, BASELINE)
+    return {"machine": described, "cases": {"head_1mm": results}}
+
+
+def main() -> None:
+    """Run and print, or serve as one of the contestants."""
+    from common import print_cases, quick_or_contestant
+
+    quick, name = quick_or_contestant(__doc__)
+    if name:
+        contestant(name, quick)
+        return
+    print_cases(
+        run(quick), BASELINE, ("best_s", "median_s", "peak_mb", "ratio_best", "ratio_median", "voxels", "cerebrum_ml")
+    )
+
+
+if __name__ == "__main__":
+    main()
