@@ -97,9 +97,7 @@ def bundle_reader(bundle: Bundle, device: str = "auto") -> Reader:
     settings = Settings.of(bundle.facts.get("slices", {}))
 
     def read(stack: AxialStack, exhaustive: bool, rules_mm: RulesMm | None) -> Reading:
-        return find_markers(
-            stack, network, settings, Context(device=device), exhaustive=exhaustive, rules_mm=rules_mm
-        )
+        return find_markers(stack, network, settings, Context(device=device), exhaustive=exhaustive, rules_mm=rules_mm)
 
     return read
 

@@ -207,9 +207,7 @@ def figures(
     _over_correction(folder / "over_correction.png", results, patients, slabs, outputs)
 
 
-def _bland_altman(
-    path: Path, patients: list[str], slabs: Sequence[Slab], outputs: dict[str, list[Output]]
-) -> None:
+def _bland_altman(path: Path, patients: list[str], slabs: Sequence[Slab], outputs: dict[str, list[Output]]) -> None:
     """Binding ratios of the methods in ``SHOWN`` against the full scans'."""
     measured, truth, groups, owners = [], [], [], []
     for name in (shown for shown in SHOWN if shown in outputs):

@@ -124,18 +124,24 @@ class BrainSeg(Method[BrainParameters]):
         context.progress(0.8, "Cleaning")
         notes = segment.tidy(found, context)
         context.progress(0.86, "Back to the image")
-        labels, confidence = segment.on_grid(found, inputs["image"].grid, parameters.wanted(), context)
+        wanted = tuple(name for name in parameters.wanted() if name in settings.structures)
+        if not wanted:
+            raise InvalidInputError(
+                f"This model finds {', '.join(settings.structures)}, not {', '.join(parameters.wanted())}. "
+                "Choose other structures or another model."
+            )
+        labels, confidence = segment.on_grid(found, inputs["image"].grid, wanted, context)
         context.progress(0.95, "Measuring")
-        rows = report.measure(labels, confidence, parameters.wanted())
+        rows = report.measure(labels, confidence, wanted)
         strange = report.strangeness_text(found.strangeness, settings.strangest)
         alerts = report.alerts(rows, parameters.min_confidence, strange, found.disagreement)
         return Result(
             volumes={"confidence": confidence},
-            labelmaps={"structures": report.labelled(labels)},
+            labelmaps={"structures": report.labelled(labels, wanted)},
             tables={"volumes": report.volumes_table(rows)},
             plots={"volumes": report.volumes_plot(rows)},
             measurements=report.measurements(rows, alerts),
-            warnings=[*alerts, *notes],
+            warnings=[*alerts, *notes, *_not_found(parameters.wanted(), settings.structures)],
         )
 
     def _found(self, inputs: dict[str, Volume], parameters: BrainParameters, context: Context) -> tuple[Found, Any]:
@@ -252,6 +258,14 @@ def true_volume(truth: Mapping[str, Cell], structure: str, side: str) -> float |
     parts = [truth.get(f"volume_{one}{structure}_ml") for one in sides]
     numbers = [float(part) for part in parts if isinstance(part, (int, float))]
     return sum(numbers) if len(numbers) == len(parts) else None
+
+
+def _not_found(wanted: tuple[str, ...], known: tuple[str, ...]) -> list[str]:
+    """A text where the model does not find what was asked for."""
+    missing = [name for name in wanted if name not in known]
+    if not missing:
+        return []
+    return [f"This model does not find {' and '.join(missing)}; nothing is said about them."]
 
 
 def array_axis(image: Volume, direction: str) -> int | None:

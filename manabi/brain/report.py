@@ -185,8 +185,8 @@ def strangeness_text(found: float | None, limit: float | None) -> str:
     )
 
 
-def labelled(labels: Volume) -> Labelmap:
-    """The label map with its coded segments; those that are not there are listed too."""
+def labelled(labels: Volume, wanted: Sequence[str] = STRUCTURES) -> Labelmap:
+    """The label map with the coded segments of the wanted structures, also of those that were not found."""
     from manabi.brain.structures import segments
 
-    return Labelmap(labels, segments())
+    return Labelmap(labels, segments(tuple(label for label in LABELS if label.structure in wanted)))

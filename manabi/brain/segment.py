@@ -43,6 +43,7 @@ class Settings:
         features_sd: their spread.
         strangest: the largest distance that validation images had from them.
         refinement: how the image's intensities sharpen the answer.
+        structures: those that the networks find.
     """
 
     temperature: float = 1.0
@@ -51,6 +52,7 @@ class Settings:
     features_sd: tuple[float, ...] = ()
     strangest: float | None = None
     refinement: Refinement = field(default_factory=Refinement)
+    structures: tuple[str, ...] = STRUCTURES
 
     @classmethod
     def of(cls, facts: Mapping[str, Any], precisions: tuple[str, ...]) -> Settings:
@@ -59,6 +61,7 @@ class Settings:
         return cls(
             float(facts.get("temperature", 1.0)), precisions, tuple(features.get("mean", ())),
             tuple(features.get("sd", ())), features.get("strangest"), Refinement(**facts.get("refinement", {})),
+            tuple(facts.get("structures", STRUCTURES)),
         )  # fmt: skip
 
 

@@ -24,7 +24,9 @@ from manabi.volume import Volume
 ORIENTATIONS = [(axes, signs) for axes in permutations(range(3)) for signs in product((1, -1), repeat=3)]
 
 
-def write_brain_stand_in(folder: Path, kind: str = "structures", method: str = "brain") -> Bundle:
+def write_brain_stand_in(
+    folder: Path, kind: str = "structures", method: str = "brain", found: tuple[str, ...] = STRUCTURES
+) -> Bundle:
     """A bundle with seeded, untrained weights and the facts that a run needs."""
     torch.manual_seed(0)
     if kind == "structures":
@@ -42,7 +44,7 @@ def write_brain_stand_in(folder: Path, kind: str = "structures", method: str = "
         card="# Stand-in\nUntrained, for tests.\n",
         metadata_extra={
             "trained_on": "nothing (untrained, for tests)", "simulated": True, "precision": ["float32"],
-            "brain": {"kind": kind, "temperature": 1.2, "samples": 2},
+            "brain": {"kind": kind, "temperature": 1.2, "samples": 2, "structures": list(found)},
         },
     )  # fmt: skip
 
@@ -79,6 +81,17 @@ def run(bundle: Bundle | None, inputs, **parameters) -> Result:
 
 
 # --- structures -------------------------------------------------------------------------------------------------------
+
+
+def test_what_a_model_does_not_find_is_said_and_not_reported_as_absent(tmp_path):
+    bundle = write_brain_stand_in(tmp_path / "no-vessels", found=STRUCTURES[:-1])
+    result = run(bundle, head())
+    assert "vessels" not in result.tables["volumes"].column("structure")
+    assert "vessels_ml" not in result.measurements
+    assert all(segment.name != "vessels" for segment in result.labelmaps["structures"].segments)
+    assert any("does not find vessels" in text for text in result.warnings)
+    with pytest.raises(InvalidInputError, match="not vessels. Choose"):
+        run(bundle, head(), structures="vessels")
 
 
 def test_structures_lie_on_the_image_and_add_up(bundle):
