@@ -114,7 +114,7 @@ def overlay_uncertainty(image: Any, outputs: Mapping[str, vtkMRMLNode], shown: b
 def overlay(image: Any, node: vtkMRMLNode | None) -> None:
     """Lay a volume over the image in the three planes, or take off what is there; nothing without views."""
     for index, plane in enumerate(PLANES):
-        layout.set_layer(GROUP, index, layout.Shown(_(plane), image, node, OVERLAY))
+        layout.set_layer(GROUP, index, layout.Shown(_title(plane), image, node, OVERLAY))
 
 
 def dress(segmentation: vtkMRMLSegmentationNode) -> None:
@@ -148,15 +148,20 @@ def _arrange(image: vtkMRMLScalarVolumeNode, segmentation: vtkMRMLSegmentationNo
     slicer.app.processEvents()  # the views must have their size before the image is fitted into them
     for index, plane in enumerate(PLANES):
         logic = manager.sliceWidget(layout.view_name(GROUP, index)).sliceLogic()
-        layout.fill(logic, layout.Shown(_(plane), image))
+        layout.fill(logic, layout.Shown(_title(plane), image))
         logic.FitSliceToBackground()
     if segmentation is not None:
         _show_surfaces(manager, segmentation)
 
 
+def _title(plane: str) -> str:
+    """A plane's name in the user's language."""
+    return {"Axial": _("Axial"), "Coronal": _("Coronal"), "Sagittal": _("Sagittal")}[plane]
+
+
 def _layout_xml() -> str:
     """Three planes above; surfaces, chart and table below."""
-    planes = [layout.slice_view(GROUP, NUMBER, n, _(plane), plane) for n, plane in enumerate(PLANES)]
+    planes = [layout.slice_view(GROUP, NUMBER, n, _title(plane), plane) for n, plane in enumerate(PLANES)]
     space = layout.view("vtkMRMLViewNode", f"Manabi{GROUP}3D", {"viewlabel": "3D"})
     plot = layout.view("vtkMRMLPlotViewNode", f"Manabi{GROUP}Plot", {"viewlabel": "Plot"})
     table = layout.view("vtkMRMLTableViewNode", f"Manabi{GROUP}Table", {"viewlabel": "Table"})
