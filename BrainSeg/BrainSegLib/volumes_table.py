@@ -5,18 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import qt
 from slicer.i18n import tr as _
 
 from manabi_slicer import bridge
-from manabi_slicer.icons import is_dark
+from manabi_slicer.panels import number_table
 
 if TYPE_CHECKING:
     from slicer import vtkMRMLTableNode
-
-ALERT_INK, ALERT_INK_DARK = "#b3261e", "#ff8a80"
-"""Of a structure that is not sure enough, in light and in dark styles."""
-ROW_PX, HEADER_PX = 24, 22
 
 
 def fill(table: Any, node: vtkMRMLTableNode | None, min_confidence: float) -> None:
@@ -28,27 +23,12 @@ def fill(table: Any, node: vtkMRMLTableNode | None, min_confidence: float) -> No
         min_confidence: from 0 to 1.
     """
     titles = (_("Structure"), _("Volume"), _("Confidence"), _("Right − left"))
-    rows = bridge.table_rows(node)
-    ink = ALERT_INK_DARK if is_dark() else ALERT_INK
-    table.visible = bool(rows)
-    table.setColumnCount(len(titles))
-    table.setHorizontalHeaderLabels(list(titles))
-    table.verticalHeader().setVisible(False)
-    table.verticalHeader().setDefaultSectionSize(ROW_PX)
-    table.setRowCount(len(rows))
-    for r, row in enumerate(rows):
-        unsure = (_number(row.get("confidence")) or 0.0) < min_confidence
-        for c, text in enumerate(_cells(row)):
-            item = qt.QTableWidgetItem(text)
-            if c:
-                item.setTextAlignment(qt.Qt.AlignRight | qt.Qt.AlignVCenter)
-            if unsure:
-                item.setForeground(qt.QBrush(qt.QColor(ink)))
-            table.setItem(r, c, item)
-    table.resizeColumnsToContents()
-    table.horizontalHeader().setStretchLastSection(True)
-    if rows:
-        table.setFixedHeight(ROW_PX * len(rows) + HEADER_PX)
+    rows = [(_cells(row), _unsure(row, min_confidence)) for row in bridge.table_rows(node)]
+    number_table.fill(table, titles, rows)
+
+
+def _unsure(row: Mapping[str, Any], min_confidence: float) -> bool:
+    return (_number(row.get("confidence")) or 0.0) < min_confidence
 
 
 def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:

@@ -5,18 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import qt
 from slicer.i18n import tr as _
 
 from manabi_slicer import bridge
-from manabi_slicer.icons import is_dark
+from manabi_slicer.panels import number_table
 
 if TYPE_CHECKING:
     from slicer import vtkMRMLNode, vtkMRMLTableNode
-
-ALERT_INK, ALERT_INK_DARK = "#b3261e", "#ff8a80"
-"""Of a change beyond the alert's limit, in light and in dark styles."""
-ROW_PX, HEADER_PX = 24, 22
 
 
 def fill_changes(table: Any, node: vtkMRMLTableNode | None, alert_z: float) -> None:
@@ -28,26 +23,8 @@ def fill_changes(table: Any, node: vtkMRMLTableNode | None, alert_z: float) -> N
         alert_z: limit in standard errors.
     """
     titles = (_("Region"), _("Before"), _("After"), _("Change"), _("Standard errors"))
-    rows = [_changes_row(row) for row in bridge.table_rows(node)]
-    ink = ALERT_INK_DARK if is_dark() else ALERT_INK
-    table.visible = bool(rows)
-    table.setColumnCount(len(titles))
-    table.setHorizontalHeaderLabels(list(titles))
-    table.verticalHeader().setVisible(False)
-    table.verticalHeader().setDefaultSectionSize(ROW_PX)
-    table.setRowCount(len(rows))
-    for r, (cells, z) in enumerate(rows):
-        for c, text in enumerate(cells):
-            item = qt.QTableWidgetItem(text)
-            if c:
-                item.setTextAlignment(qt.Qt.AlignRight | qt.Qt.AlignVCenter)
-            if abs(z) > alert_z:
-                item.setForeground(qt.QBrush(qt.QColor(ink)))
-            table.setItem(r, c, item)
-    table.resizeColumnsToContents()
-    table.horizontalHeader().setStretchLastSection(True)
-    if rows:
-        table.setFixedHeight(ROW_PX * len(rows) + HEADER_PX)
+    found = [_changes_row(row) for row in bridge.table_rows(node)]
+    number_table.fill(table, titles, [(cells, abs(z) > alert_z) for cells, z in found])
 
 
 def grades_text(outputs: Mapping[str, vtkMRMLNode]) -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from brain_panel_methods import REGISTERED
+from slicer_standin.user import PanelUser, use_methods
 
 SHAPE, SPACING = (30, 36, 34), (2.0, 2.2, 2.5)
 
@@ -49,13 +48,6 @@ def add_mr(name: str = "Head", matrix: np.ndarray | None = None) -> Any:
     node = slicer.util.addVolumeFromArray(array, straight() if matrix is None else matrix, name)
     node.SetAttribute("Manabi.modality", "MR")
     return node
-
-
-def use_methods(monkeypatch: Any) -> None:
-    """Register the methods of the tests for this process and for those it starts."""
-    here = str(Path(__file__).parent)
-    monkeypatch.setenv("MANABI_METHODS", REGISTERED)
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([here, os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep))
 
 
 class Painter:
@@ -162,32 +154,12 @@ class Painter:
         self.put("edema", edema)
 
 
-class BrainUser:
-    """Opens the module and uses it.
-
-    Args:
-        app: the fixture ``slicer_app``.
-        monkeypatch: the fixture.
-        method: what runs in the place of BrainSeg's own method.
-    """
+class BrainUser(PanelUser):
+    """Opens the module and uses it, with a method of the tests in the place of its own."""
 
     def __init__(self, app: Any, monkeypatch: Any, method: str = "quick-brain") -> None:
-        use_methods(monkeypatch)
-        self.app = app
-        app.module("BrainSeg")
-        module = importlib.import_module("BrainSeg")
-        monkeypatch.setattr(module.BrainSegLogic, "methodName", method)
-        self.widget = app.open_widget("BrainSeg")
-
-    @property
-    def ui(self) -> Any:
-        """The module's own widgets."""
-        return self.widget.ui
-
-    @property
-    def run_ui(self) -> Any:
-        """Apply and what is around it."""
-        return self.widget.runPanel.ui
+        use_methods(monkeypatch, REGISTERED, Path(__file__).parent)
+        super().__init__(app, monkeypatch, "BrainSeg", method)
 
     @property
     def choices(self) -> Any:
@@ -198,10 +170,6 @@ class BrainUser:
     def image(self) -> Any:
         """The chosen image."""
         return self.ui.inputSelector.currentNode()
-
-    def choose(self, node: Any) -> None:
-        """Pick an image."""
-        self.ui.inputSelector.setCurrentNode(node)
 
     def outputs(self, task: str = "structures") -> dict[str, Any]:
         """The outputs of a task for the chosen image."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from slicer_standin import user
 
 
 def oblique() -> np.ndarray:
@@ -23,9 +24,7 @@ OBLIQUE = oblique()
 
 def use_methods(monkeypatch, registered: str) -> None:
     """Register the methods of panel_methods for this process and for the worker's."""
-    here = str(Path(__file__).parent)
-    monkeypatch.setenv("MANABI_METHODS", registered)
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([here, os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep))
+    user.use_methods(monkeypatch, registered, Path(__file__).parent)
 
 
 def add_scan(name: str = "Scan", seed: int = 0, matrix: np.ndarray = OBLIQUE) -> Any:

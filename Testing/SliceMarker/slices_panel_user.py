@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from slicer_standin.user import PanelUser, use_methods
 from slices_panel_methods import REGISTERED
 
 SHAPE, SPACING = (40, 34, 36), (6.0, 6.5, 5.0)
@@ -45,43 +44,12 @@ def add_ct(name: str = "Chest", matrix: np.ndarray | None = None) -> Any:
     return node
 
 
-def use_methods(monkeypatch: Any) -> None:
-    """Register the methods of the tests for this process and for those it starts."""
-    here = str(Path(__file__).parent)
-    monkeypatch.setenv("MANABI_METHODS", REGISTERED)
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([here, os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep))
-
-
-class SlicesUser:
-    """Opens the module and uses it.
-
-    Args:
-        app: the fixture ``slicer_app``.
-        monkeypatch: the fixture.
-        method: what runs in the place of SliceMarker's own method.
-    """
+class SlicesUser(PanelUser):
+    """Opens the module and uses it, with a method of the tests in the place of its own."""
 
     def __init__(self, app: Any, monkeypatch: Any, method: str = "quick-slices") -> None:
-        use_methods(monkeypatch)
-        self.app = app
-        app.module("SliceMarker")
-        module = importlib.import_module("SliceMarker")
-        monkeypatch.setattr(module.SliceMarkerLogic, "methodName", method)
-        self.widget = app.open_widget("SliceMarker")
-
-    @property
-    def ui(self) -> Any:
-        """The module's own widgets."""
-        return self.widget.ui
-
-    @property
-    def run_ui(self) -> Any:
-        """Apply and what is around it."""
-        return self.widget.runPanel.ui
-
-    def choose(self, node: Any) -> None:
-        """Pick a CT."""
-        self.ui.inputSelector.setCurrentNode(node)
+        use_methods(monkeypatch, REGISTERED, Path(__file__).parent)
+        super().__init__(app, monkeypatch, "SliceMarker", method)
 
     def apply(self, timeout_s: float = 60.0) -> dict[str, Any]:
         """Press Apply, wait, and give the outputs by key."""
