@@ -26,16 +26,12 @@ from manabi.networks.coarse_to_fine import STEP, CoarseToFine
 from manabi.parameters import Parameters
 from Training.brain_data import Subject, Subjects, data_hash, open_subjects, write_splits
 from Training.brain_heads import Bending, three_sides
-from Training.brain_labels import N_CLASSES, SETS, dices, labels_of, shares_of
+from Training.brain_labels import N_CLASSES, SETS, dices, labels_of, shares_of, soft_losses
 from Training.brain_synth import Example, Looks
 from Training.config import TrainConfig, read_sections
 from Training.engine import fit
 from Training.task import Task
 
-CLASS_WEIGHTS = (0.5, 1.0, 1.0, 1.0, 1.0, 1.0)
-"""Of the classes in the Dice loss; background counts half (our choice)."""
-EPSILON = 1.0
-"""Voxels that are added to both parts of a Dice, so that a class that is not there costs little."""
 WHOLE_MM = (192, 208, 160)
 """Slices, rows and columns of a whole head, unless the bending says otherwise."""
 FINE_ONLY = ("fine_items", "fine_lr", "patches", "patch", "name", "version")
@@ -107,36 +103,6 @@ def weights_sha256(model: torch.nn.Module) -> str:
 def laid_out(model: torch.nn.Module) -> torch.nn.Module:
     """The network with its weights in the order that is fastest for 3-D images."""
     return model.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
-
-
-# --- losses -----------------------------------------------------------------------------------------------------------
-
-
-def soft_losses(logits: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
-    """Cross-entropy and Dice loss against soft labels.
-
-    Where a voxel is one of several classes, the cross-entropy is that of their sum, and its Dice counts for the other
-    classes only (marginal loss: Shi G et al. Med Image Anal 2021;70:101979, 10.1016/j.media.2021.101979).
-
-    Args:
-        logits: (N, C, k, j, i).
-        truth: the same shape, as :func:`shares_of` gives it.
-    """
-    logs = F.log_softmax(logits, 1)
-    entropy, shares = -(truth * logs).sum(1), logs.exp()
-    axes = (0, 2, 3, 4)
-    several = truth.sum(1, keepdim=True) > 1.5
-    mean = entropy.mean()
-    if several.any():
-        either = -logs.masked_fill(truth == 0, -torch.inf).logsumexp(1)
-        told = (truth == 0).any(1)
-        mean = (torch.where(several[:, 0], either, entropy) * told).sum() / told.sum().clamp(min=1)
-        counted = ~(several & (truth > 0))
-        shares, truth = shares * counted, truth * counted
-    overlap = (shares * truth).sum(axes)
-    dice = (2 * overlap + EPSILON) / (shares.sum(axes) + truth.sum(axes) + EPSILON)
-    weights = torch.tensor(CLASS_WEIGHTS, device=logits.device)
-    return mean, ((1 - dice) * weights).sum() / weights.sum()
 
 
 # --- the coarse network -----------------------------------------------------------------------------------------------

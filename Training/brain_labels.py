@@ -27,6 +27,10 @@ from manabi.errors import InvalidInputError, ManabiError
 from manabi.volume import Volume
 
 N_CLASSES = len(CLASSES) + 1
+CLASS_WEIGHTS = (0.5, 1.0, 1.0, 1.0, 1.0, 1.0)
+"""Of the classes in the Dice loss; background counts half (our choice)."""
+EPSILON = 1.0
+"""Voxels that are added to both parts of a Dice, so that a class that is not there costs little."""
 FORMAT = 1
 SETS = 128
 """A voxel of this value or more is one of several classes: class c where bit c of it is set."""
@@ -267,3 +271,30 @@ def dices(found: Tensor, truth: Tensor) -> list[float]:
         untold = bool(unknown.any()) and not bool(b.any())
         out.append(2 * int((a & b).sum()) / total if total and not untold else float("nan"))
     return out
+
+
+def soft_losses(logits: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
+    """Cross-entropy and Dice loss against soft labels.
+
+    Where a voxel is one of several classes, the cross-entropy is that of their sum, and its Dice counts for the other
+    classes only (marginal loss: Shi G et al. Med Image Anal 2021;70:101979, 10.1016/j.media.2021.101979).
+
+    Args:
+        logits: (N, C, k, j, i).
+        truth: the same shape, as :func:`shares_of` gives it.
+    """
+    logs = F.log_softmax(logits, 1)
+    entropy, shares = -(truth * logs).sum(1), logs.exp()
+    axes = (0, 2, 3, 4)
+    several = truth.sum(1, keepdim=True) > 1.5
+    mean = entropy.mean()
+    if several.any():
+        either = -logs.masked_fill(truth == 0, -torch.inf).logsumexp(1)
+        told = (truth == 0).any(1)
+        mean = (torch.where(several[:, 0], either, entropy) * told).sum() / told.sum().clamp(min=1)
+        counted = ~(several & (truth > 0))
+        shares, truth = shares * counted, truth * counted
+    overlap = (shares * truth).sum(axes)
+    dice = (2 * overlap + EPSILON) / (shares.sum(axes) + truth.sum(axes) + EPSILON)
+    weights = torch.tensor(CLASS_WEIGHTS, device=logits.device)
+    return mean, ((1 - dice) * weights).sum() / weights.sum()

@@ -20,7 +20,6 @@ from manabi.brain.structures import CLASSES, structure_of
 from manabi.parameters import Parameters
 from Training.brain_heads import TOP, Head
 
-N_CLASSES = len(CLASSES) + 1
 SAME = {
     41: 2, 42: 3, 43: 4, 44: 5, 46: 7, 47: 8, 49: 10, 50: 11, 51: 12, 52: 13, 53: 17, 54: 18, 58: 26, 60: 28, 62: 30,
     57: 25, 137: 136, 163: 136, 164: 136, 63: 136, 31: 136,
