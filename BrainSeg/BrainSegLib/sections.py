@@ -101,7 +101,7 @@ class Sections:
         if "labelmaps/structures" in outputs:
             self._ui.resultCollapsibleButton.collapsed = False
             display.show_structures(image, outputs, p.showConfidence)
-        elif "tables/propagated" in outputs:
+        elif "tables/labels" in outputs:
             display.show_preview(image, outputs, p.segmentation, p.showUncertainty)
         elif "volumes/synthetic_mra" in outputs:
             display.show_contrast(image, outputs, p.showUnknowable)

@@ -109,7 +109,7 @@ class Quick(Method[QuickParameters]):
         return Result(
             labelmaps={"propagated": Labelmap(painted.like(out, source=None), segs)},
             volumes={"uncertainty": inputs["image"].like((np.asarray(out) > 0).astype(np.float32) * 0.3)},
-            tables={"propagated": table, "slices": scores},
+            tables={"labels": table, "slices": scores},
             measurements={"seen": int((array > 0).sum()), "start": 0 if began is None else int(began.array.sum())},
         )  # fmt: skip
 

@@ -93,18 +93,19 @@ class Runs:
         self._method, self._bundle, self._pictures = registry.method("brain"), bundle, pictures
         self._known: dict[str, tuple[Any, float]] = {}
 
-    def of(self, name: str) -> tuple[Any, float]:
-        """Result and seconds."""
+    def of(self, name: str, fine: bool = True) -> tuple[Any, float]:
+        """Result and seconds; ``fine`` as the method's parameter."""
         from manabi.context import Context
 
-        if name not in self._known:
+        key = f"{name} {fine}"
+        if key not in self._known:
             volume = volume_of(BASE / name)
             started = time.perf_counter()
-            result = self._method.run(volume, {}, Context(device="cpu", bundle=self._bundle))
-            self._known[name] = result, time.perf_counter() - started
-            if self._pictures:
+            result = self._method.run(volume, {"fine": fine}, Context(device="cpu", bundle=self._bundle))
+            self._known[key] = result, time.perf_counter() - started
+            if self._pictures and fine:
                 self._method.draw({"image": volume}, result, self._pictures / name.replace("/", "_"))
-        return self._known[name]
+        return self._known[key]
 
 
 def against_truth(runs: Runs) -> list[list[str]]:
@@ -113,11 +114,12 @@ def against_truth(runs: Runs) -> list[list[str]]:
 
     rows = []
     for title, (image, labels, kind) in TRUTHS.items():
-        result, _ = runs.of(image)
         truth = truth_of(volume_of(BASE / labels), kind)
-        there = truth.resampled(result.labelmaps["structures"].volume.grid, "nearest").array
-        scores = [f"{dice(classes_of(result), there, CLASSES[name]):.3f}" for name in NAMES]
-        rows.append([title, *scores])
+        for fine, stage in ((True, ""), (False, ", first stage alone")):
+            result, _ = runs.of(image, fine)
+            there = truth.resampled(result.labelmaps["structures"].volume.grid, "nearest").array
+            scores = [f"{dice(classes_of(result), there, CLASSES[name]):.3f}" for name in NAMES]
+            rows.append([title + stage, *scores])
     return rows
 
 

@@ -215,7 +215,7 @@ def _draw_labels(page: Page, scene: Scene, painting: Painting, left: float, top:
     for name, x in columns:
         page.text(left + x, top + ROW_PX / 2, name, style.SMALL, style.MUTED, align="right")
     colors = {segment.label: segment.color for segment in painting.labelmap.segments}
-    for value, volume, dice, count in scene.result.tables["propagated"].rows:
+    for value, volume, dice, count in scene.result.tables["labels"].rows:
         top += ROW_PX
         page.band(left, top + ROW_PX / 2 - 6, 12, 12, shown_color(colors[int(value or 0)]))
         page.text(left + 20, top + ROW_PX / 2, f"Label {value}")

@@ -26,7 +26,7 @@ def propagated_labelmap(labels: Volume) -> Labelmap:
 
 
 def propagated_tables(done: Propagated) -> tuple[dict[str, Table], dict[str, Cell]]:
-    """The tables ``propagated`` (per label) and ``slices`` (per painted slice), and one row for a cohort's table."""
+    """The tables ``labels`` (per label) and ``slices`` (per painted slice), and one row for a cohort's table."""
     voxel_ml = abs(float(np.linalg.det(done.labels.ijk_to_ras[:3, :3]))) / 1000.0
     scores = tuple(
         (s.label, s.axis, s.index, round(s.dice, 4), round(s.dice_shape, 4), round(s.distance_mm, 2))
@@ -42,5 +42,5 @@ def propagated_tables(done: Propagated) -> tuple[dict[str, Table], dict[str, Cel
         measurements[f"label_{value}_ml"] = volume
         measurements[f"label_{value}_left_out_dice"] = dice
     measurements["painted_slice_count"] = len(done.painted_slices)
-    tables = {"propagated": Table(VOLUME_COLUMNS, tuple(rows)), "slices": Table(SCORE_COLUMNS, scores)}
+    tables = {"labels": Table(VOLUME_COLUMNS, tuple(rows)), "slices": Table(SCORE_COLUMNS, scores)}
     return tables, measurements

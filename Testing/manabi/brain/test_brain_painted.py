@@ -46,8 +46,8 @@ def test_every_label_has_a_segment_named_by_its_value():
 
 def test_tables_hold_volumes_and_mean_dice():
     tables, measurements = propagated_tables(done_of(labels_of(), SCORES))
-    assert tables["propagated"].columns == VOLUME_COLUMNS
-    assert tables["propagated"].rows == ((3, 1.2, 0.8623, 2), (12, 0.4, None, 0))
+    assert tables["labels"].columns == VOLUME_COLUMNS
+    assert tables["labels"].rows == ((3, 1.2, 0.8623, 2), (12, 0.4, None, 0))
     assert tables["slices"].columns == SCORE_COLUMNS
     assert tables["slices"].rows[0] == (3, 0, 2, 0.9123, 0.85, 12.0)
     assert measurements == {
