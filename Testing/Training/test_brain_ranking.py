@@ -161,14 +161,17 @@ def test_of_metrics_where_less_is_better_the_lower_wins():
     assert found.rank == {"loss0": 1, "loss1": 2}
 
 
-def test_equal_losses_look_different_to_the_published_test_and_hardly_ever_to_corrected_ones():
-    wins = {test: 0.0 for test in ("published", "holm", "conover", "nemenyi")}
-    for seed in (4, 5):
+def test_between_equal_losses_the_published_test_errs_in_five_of_a_hundred_pairs_and_corrected_ones_hardly_ever():
+    wins = {test: [] for test in ("published", "holm", "conover", "nemenyi")}
+    for seed in range(20):
         book = book_of([0.9] * 7, seed=seed, metrics=("dice",), structures=("brain",))
-        for test in wins:
-            wins[test] += rank_losses(book, test).significance.sum()
-    assert wins["published"] >= 5
-    assert max(wins[test] for test in ("holm", "conover", "nemenyi")) <= 1
+        for test, found in wins.items():
+            found.append(rank_losses(book, test).significance.sum())
+    pairs = 20 * 21
+    assert 0.02 < sum(wins["published"]) / pairs < 0.09
+    assert sum(n > 0 for n in wins["published"]) > 5, "of seven equal losses one often seems better"
+    for test in ("holm", "conover", "nemenyi"):
+        assert sum(n > 0 for n in wins[test]) <= 3, test
 
 
 def test_nemenyi_is_that_of_scikit_posthocs_after_friedman():
