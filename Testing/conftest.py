@@ -7,6 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+if os.environ.get("PYTEST_XDIST_WORKER"):
+    # Workers side by side: each computes with one thread, and so do the processes it starts.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import pytest
 
 if TYPE_CHECKING:

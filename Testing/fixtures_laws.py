@@ -32,6 +32,7 @@ CHOICES: dict[str, dict[str, Any]] = {
     "striatum": {**FAST, "grade_left": 4, "grade_right": 2},
     "thorax": {"pathology": "normal", "pixel_mm": 4.0, "matrix": 100, "slice_mm": 5.0, "subslices": 1, "arms": "up"},
     "brain": {"voxel_mm": 4.0, "slice_mm": 5.0, "pathology": "normal"},
+    "tumour": {"slice_mm": 4.0, "pixel_mm": 1.6, "volume_ml": 6.0},
 }
 """Choices of a phantom that render quickly; left and right differ."""
 
@@ -55,6 +56,7 @@ SMALL = {
     "spect": Small((24, 30, 34), (42, 98, 94), {"quantify": False}),
     "slices": Small((30, 15, 10), (48, 85, 92), {"rules_check": False}),
     "brain": Small((8, 10, 6), (28, 42, 34), {"fine": False}),
+    "radiomics": Small((5, 13, 12), (20, 47, 49)),
 }
 INDEX = "slice"
 """Columns and measurements of this name, or ending so, count along an array's own axis and change with its order."""
@@ -113,7 +115,8 @@ def make_sample(name: str, folder: Path) -> Sample:
     case = phantom.render(drawn)
     pair = phantom.pair(drawn)
     first = pair[0] if pair else next(iter(case.volumes))
-    inputs = {spec.name: case.volumes[spec.name] for spec in method.inputs if spec.name in case.volumes}
+    named = {spec.name: case.volumes[spec.name] for spec in method.inputs if spec.name in case.volumes}
+    inputs = method.sample_inputs(case) or named
     inputs.setdefault(method.inputs[0].name, case.volumes[first])
     small = SMALL.get(name)
     cut = {key: volume.crop(small.start, small.stop) for key, volume in inputs.items()} if small else inputs

@@ -164,10 +164,14 @@ class Pix2PixTask(Task):
         first, verdict = (value.float() for value in model(source, target if phase == "judge" else None))
         if phase == "judge":
             return {"loss": 0.5 * (_said(first, 1.0) + _said(verdict, 0.0))}
-        fooled, l1 = _said(verdict, 1.0), F.l1_loss(first, target)
+        fooled, l1 = _said(verdict, 1.0), self.difference(first, target)
         # Our images span 1 where the source's span 2, so the same weight needs twice the difference.
         loss = self.recipe.judge_weight * fooled + 2 * self.recipe.l1_weight * l1
         return {"loss": loss, "l1": l1, "fooled": fooled}
+
+    def difference(self, image: Tensor, target: Tensor) -> Tensor:
+        """L1, the mean over all pixels as in the source."""
+        return F.l1_loss(image, target)
 
     @torch.no_grad()
     def validate(self, model: nn.Module) -> dict[str, float]:

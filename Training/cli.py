@@ -25,6 +25,7 @@ RECIPES = {
     "slices": "Training.slices:train",
     "brain": "Training.brain:train",
     "brain_contrast": "Training.brain_contrast:train",
+    "radiomics": "Training.radiomics:train",
 }
 """Method to ``train(data, output, config_path, overrides, resume, cache) -> mapping`` (a JSON summary)."""
 
@@ -32,6 +33,9 @@ EXPERIMENTS = {
     "spect": "Training.experiments.spect:run",
     "slices": "Training.experiments.slices:run",
     "brain": "Training.experiments.brain:run",
+    "radiomics": "Training.experiments.survival:run",
+    "survival": "Training.experiments.survival:run",
+    "grade": "Training.experiments.grade:run",
 }
 """Method to ``run(output, size, overrides, resume, cache) -> mapping`` (a JSON summary)."""
 

@@ -24,6 +24,7 @@ from manabi.volume import Volume
 
 if TYPE_CHECKING:
     from manabi.bundle import Bundle
+    from manabi.phantoms.base import Case
 
 P = TypeVar("P", bound=Parameters)
 
@@ -177,6 +178,19 @@ class Method(ABC, Generic[P]):
             result: of a run on the case.
         """
         return {}
+
+    def sample_inputs(self, case: Case) -> dict[str, Volume]:
+        """This method's inputs of a simulated patient; empty where they have the phantom's own names."""
+        return {}
+
+    def gather(self, results: Mapping[str, Path], folder: Path) -> list[Path]:
+        """Put the tables of a batch's cases together; returns the files written into the batch's folder.
+
+        Args:
+            results: result folder by the name of the case, in order.
+            folder: of the batch.
+        """
+        return []
 
     def check_bundle(self, bundle: Bundle) -> None:
         """Raise CorruptModelError when a bundle was not made for this method."""

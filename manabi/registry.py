@@ -62,6 +62,13 @@ METHODS: dict[str, Entry] = {
             "brain structures from any MR contrast, painted slices propagated to the volume, missing contrasts",
             "brain",
         ),
+        Entry(
+            "radiomics",
+            "RadiomicsSurvival",
+            "manabi.radiomics.method:RadiomicsSurvival",
+            "radiomic features of any segments, a patient's risk against a cohort, models of cohorts without leaks",
+            "radiomics",
+        ),
     )
 }
 
@@ -85,6 +92,12 @@ PHANTOMS: dict[str, Entry] = {
             "Head MR",
             "manabi.phantoms.brain:BrainPhantom",
             "a head in T1, T2, heavily T2-weighted, FLAIR or angiography, with its structures and arteries",
+        ),
+        Entry(
+            "tumour",
+            "Tumour in CT or MR",
+            "manabi.phantoms.tumour:TumourPhantom",
+            "a tumour of the lung or brain with known texture, volume and outcome, in CT, cone-beam CT or MR",
         ),
     )
 }

@@ -174,7 +174,7 @@ def test_a_run_that_was_cancelled_before_does_not_begin(sample):
 
 @pytest.mark.parametrize("at", [None, 0.5, 0.9])
 def test_cancelling_the_command_leaves_no_file(sample, tmp_path, monkeypatch, capfd, at):
-    scan = write_volume(sample.volume, tmp_path / "scan.nii.gz")
+    scans = {name: write_volume(volume, tmp_path / f"{name}.nii.gz") for name, volume in sample.inputs.items()}
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(scratch))
@@ -187,10 +187,13 @@ def test_cancelling_the_command_leaves_no_file(sample, tmp_path, monkeypatch, ca
         return made
 
     monkeypatch.setattr("manabi.cli.run.Context", context)
-    arguments = ["run", sample.method.name, str(scan), "--output", str(tmp_path / "deep" / "out"), "--device", "cpu"]
+    given = [f"{name}={path}" for name, path in scans.items()]
+    arguments = ["run", sample.method.name, *given, "--output", str(tmp_path / "deep" / "out"), "--device", "cpu"]
     assert main(arguments + (["--bundle", sample.bundle] if sample.bundle else [])) == 130
     assert "Nothing was written" in capfd.readouterr().err
-    assert sorted(path.name for path in tmp_path.iterdir() if path.name != "manabi-home") == ["scan.nii.gz", "scratch"]
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name != "manabi-home") == sorted(
+        [*(path.name for path in scans.values()), "scratch"]
+    )
     assert not list(scratch.iterdir())
 
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Draw the pictures of README and the documentation anew: ``python Testing/tools/make_images.py`` (``make images``).
 
-``spect_before_after.png``, ``slices_markers.png`` and ``brain_structures.png`` in ``docs/images`` are the figures that
-``manabi demo METHOD`` writes, with the models that ship.
+The pictures in ``docs/images`` that :data:`PICTURES` names are the figures that ``manabi demo METHOD`` writes, with the
+models that ship.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ PICTURES = {
     "spect": ("before_after.png", "spect_before_after.png"),
     "slices": ("markers.png", "slices_markers.png"),
     "brain": ("structures.png", "brain_structures.png"),
+    "radiomics": ("risk.png", "radiomics_risk.png"),
 }
 """Per method: the demo's figure, and its name in the documentation."""
 

@@ -16,6 +16,7 @@ from manabi.batch.request import BatchRequest
 from manabi.batch.sources import find_cases
 from manabi.context import ProgressCallback
 from manabi.errors import InvalidInputError, WorkerError
+from manabi.method import Method
 
 UNWRITABLE = "could not be written: it is open in another program, or its place is taken."
 UNREADABLE = "The result was written, but cannot be read. Check the disk, and run the same command again."
@@ -103,6 +104,7 @@ def run_batch(
         finally:
             if not batch.write_table():
                 batch.notes.append(f"{TABLE} {UNWRITABLE} Close it there; the same command then writes it anew.")
+            batch.gather(method)
             batch.tell_end()
         return Report(request.output, tuple(batch.table()), found.left_out, batch.kept, tuple(batch.notes))
 
@@ -153,6 +155,14 @@ class _Batch:
             self._told = True
             return False
         return True
+
+    def gather(self, method: Method[Any]) -> None:
+        """Let the method put its tables of the finished cases together."""
+        done = {row.case: self.folder.path / row.case for row in self.table() if row.status == DONE}
+        try:
+            method.gather(done, self.folder.path)
+        except InvalidInputError as error:
+            self.notes.append(str(error))
 
     def _record(self, row: Row, details: dict[str, str] | None = None) -> None:
         """Note what became of a case, in the table and the log."""

@@ -124,13 +124,18 @@ class BrainSeg(Method[BrainParameters]):
         context.progress(0.8, "Cleaning")
         notes = segment.tidy(found, context)
         context.progress(0.86, "Back to the image")
-        wanted = tuple(name for name in parameters.wanted() if name in settings.structures)
-        if not wanted:
+        known = settings.structures
+        wanted = tuple(name for name in parameters.wanted() if name in known)
+        drawn = "vessels" in parameters.wanted() and "vessels" not in known
+        if not wanted and not drawn:
             raise InvalidInputError(
                 f"This model finds {', '.join(settings.structures)}, not {', '.join(parameters.wanted())}. "
                 "Choose other structures or another model."
             )
-        labels, confidence = segment.on_grid(found, inputs["image"].grid, wanted, context)
+        labels, confidence = segment.on_grid(found, inputs["image"].grid, known if drawn else wanted, context)
+        if drawn:
+            labels, confidence, wanted, note = self._drawn_vessels(labels, confidence, inputs, wanted, context)
+            notes.append(note)
         context.progress(0.95, "Measuring")
         rows = report.measure(labels, confidence, wanted)
         strange = report.strangeness_text(found.strangeness, settings.strangest)
@@ -141,8 +146,29 @@ class BrainSeg(Method[BrainParameters]):
             tables={"volumes": report.volumes_table(rows)},
             plots={"volumes": report.volumes_plot(rows)},
             measurements=report.measurements(rows, alerts),
-            warnings=[*alerts, *notes, *_not_found(parameters.wanted(), settings.structures)],
+            warnings=[*alerts, *notes, *_not_found(parameters.wanted(), (*known, "vessels"))],
         )
+
+    @staticmethod
+    def _drawn_vessels(
+        labels: Volume, confidence: Volume, inputs: Mapping[str, Volume], wanted: tuple[str, ...], context: Context
+    ) -> tuple[Volume, Volume, tuple[str, ...], str]:
+        """Labels with the vessels that an image shows bright, the structures found, and a text that says so."""
+        from manabi.brain.bright_vessels import with_bright_vessels
+        from manabi.brain.segment import kept
+
+        images = [inputs[name] for name in ("image", "second") if name in inputs]
+        labels, confidence, shown = with_bright_vessels(labels, confidence, images, context)
+        wanted = (*wanted, "vessels") if shown else wanted
+        note = "Vessels are drawn where the image shows them bright, by a rule, not by the network."
+        if not shown:
+            note = (
+                "This model does not find vessels, and the image does not show them bright, as an angiography does; "
+                "nothing is said about them."
+            )
+        if not wanted:
+            raise InvalidInputError(f"{note} Choose other structures, another model, or an angiography.")
+        return kept(labels, wanted), confidence, wanted, note
 
     def _found(self, inputs: dict[str, Volume], parameters: BrainParameters, context: Context) -> tuple[Found, Any]:
         """What the networks find in one contrast, or in two together."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -285,6 +285,13 @@ def on_grid(found: Found, grid: Grid, wanted: tuple[str, ...], context: Context)
     return _placed(whole_label, canonical, grid, "structures", "SEG"), _placed(
         whole_best, canonical, grid, "confidence"
     )
+
+
+def kept(labels: Volume, wanted: Sequence[str]) -> Volume:
+    """A copy of a result's labels without the structures that are not wanted."""
+    values = [0, *(label.value for label in LABELS if label.structure in wanted)]
+    array = np.asarray(labels.array)
+    return labels.like(np.where(np.isin(array, values), array, 0).astype(array.dtype))
 
 
 def _placed(array: np.ndarray, canonical: Grid, grid: Grid, name: str, modality: str | None = None) -> Volume:

@@ -59,6 +59,8 @@ def _inputs(
     method: Method[Any], phantom: Phantom[Any], drawn: Any, case: Case
 ) -> tuple[dict[str, Volume], tuple[str, str] | None]:
     """The case's volumes by the method's input names, and the names of input and reference."""
+    if given := method.sample_inputs(case):
+        return given, None
     pair = phantom.pair(drawn)
     if pair is not None:
         return {method.inputs[0].name: case.volumes[pair[0]]}, pair

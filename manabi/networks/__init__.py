@@ -29,6 +29,7 @@ NETWORKS: dict[str, str] = {
 ENCODERS: dict[str, str] = {
     "slicenet": "manabi.networks.slicenet:SliceNet",
     "coarse_to_fine": "manabi.networks.coarse_to_fine:CoarseToFine",
+    "frozen_model": "manabi.networks.frozen:FrozenModel",
 }
 """Networks with arguments of their own: numbers for an image instead of an image, or several stages."""
 

@@ -90,7 +90,7 @@ def test_what_a_model_does_not_find_is_said_and_not_reported_as_absent(tmp_path)
     assert "vessels_ml" not in result.measurements
     assert all(segment.name != "vessels" for segment in result.labelmaps["structures"].segments)
     assert any("does not find vessels" in text for text in result.warnings)
-    with pytest.raises(InvalidInputError, match="not vessels. Choose"):
+    with pytest.raises(InvalidInputError, match="does not find vessels"):
         run(bundle, head(), structures="vessels")
 
 

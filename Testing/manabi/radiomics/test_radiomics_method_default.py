@@ -1,0 +1,53 @@
+"""The model that ships: simulated, honest about its worth, and applied to a simulated patient."""
+
+from __future__ import annotations
+
+import pytest
+
+from manabi.context import Context
+from manabi.phantoms.base import case_rng
+from manabi.phantoms.tumour import TumourPhantom
+from manabi.radiomics.method import RadiomicsSurvival
+from manabi.radiomics.model_file import load_model
+from manabi.radiomics.presets import preset
+from manabi.store import BundleStore
+
+METHOD = RadiomicsSurvival()
+
+
+@pytest.fixture(scope="module")
+def patient():
+    phantom = TumourPhantom()
+    case = phantom.render(phantom.sample_parameters(case_rng(7, 0), slice_mm=4.0, pixel_mm=1.6, volume_ml=6.0))
+    return METHOD.sample_inputs(case), case.truth
+
+
+def test_the_shipped_model_says_that_it_is_simulated_and_what_it_is_worth():
+    bundle = BundleStore().verify("radiomics-default")
+    assert bundle.simulated and "simulated" in bundle.trained_on
+    model = load_model(bundle)
+    assert model.extraction == {"image": preset("default")}
+    assert model.verdict.concordance.startswith("Harrell C")
+    low = bundle.metrics["harrell_c_combined_minus_volume"]["ci95"][0]
+    assert model.verdict.beats_volume == (low > 0)
+
+
+def test_a_simulated_patient_gets_a_risk_with_its_doubts(patient):
+    inputs, truth = patient
+    clinical = f"age_years={truth['age_years']},sex={truth['sex']},stage={truth['stage']}"
+    result = METHOD.run(inputs, {"clinical": clinical}, Context(device="cpu"))
+    assert result.tables["risk"].column("segment") == ["Tumour"]
+    assert 0 <= result.measurements["risk_percentile"] <= 100
+    assert result.measurements["volume_ml"] == pytest.approx(truth["volume_ml"], rel=0.1)
+    assert any("trained on simulated data" in text for text in result.warnings)
+    assert not any(text.startswith("Clinical values are missing") for text in result.warnings)
+    assert result.provenance["bundle"]["name"] == "radiomics-default"
+    assert METHOD.compare_truth(truth, result)["volume"].rows
+
+
+def test_a_second_simulated_image_is_the_second_input():
+    phantom = TumourPhantom()
+    drawn = phantom.sample_parameters(case_rng(7, 1), modality="mr", slice_mm=6.0, pixel_mm=2.0)
+    inputs = METHOD.sample_inputs(phantom.render(drawn))
+    assert list(inputs) == ["image", "second", "mask"]
+    assert inputs["mask"].modality == "SEG"

@@ -1,0 +1,129 @@
+"""From an image, a mask and settings to named feature values."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterator
+from functools import lru_cache
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+
+import numpy as np
+
+from manabi.errors import InvalidInputError
+from manabi.radiomics.discretise import Levels
+from manabi.radiomics.families import grey_levels, value_features
+from manabi.radiomics.features import FeatureSet
+from manabi.radiomics.prepare import Prepared, prepare
+from manabi.radiomics.region import Region
+from manabi.radiomics.settings import ExtractionSettings
+from manabi.result import Labelmap
+from manabi.volume import Volume
+
+VERSIONED = ("manabi", "numpy", "scipy", "SimpleITK", "numba", "PyWavelets")
+"""Packages whose versions are recorded: they compute."""
+ORIGINAL = "original"
+WHOLE_MM = 1e5
+"""A margin that holds any image: some filters read all of it."""
+
+
+def extract(
+    volume: Volume, mask: Volume | Labelmap, settings: ExtractionSettings | None = None, label: int = 1
+) -> FeatureSet:
+    """All features that the settings ask for, of one label.
+
+    Args:
+        volume: the image.
+        mask: labels on the image's grid.
+        settings: see :class:`ExtractionSettings`; None stands for the preset ``default``.
+        label: which label of the mask.
+
+    Returns:
+        The features, in the order: images as the filters give them, families as the settings name them.
+
+    Raises:
+        GeometryError: mask and image lie on different grids, or the image's axes are not perpendicular.
+        InvalidInputError: there is no such label, or nothing of it is left; see :func:`manabi.radiomics.prepare`.
+        DependencyError: the engine pyradiomics is asked for and not installed.
+    """
+    if settings is None:
+        from manabi.radiomics.presets import preset
+
+        settings = preset("default")
+    if settings.engine == "pyradiomics":
+        from manabi.radiomics.engine_pyradiomics import extract_with_pyradiomics
+
+        return extract_with_pyradiomics(volume, mask, settings, label)
+    ready = prepare(volume, mask, settings, label, _margin_mm(volume, settings))
+    found, warnings = _features(ready, settings)
+    return FeatureSet.of(found, settings, versions(), (*ready.warnings, *warnings))
+
+
+@lru_cache(maxsize=1)
+def versions() -> tuple[tuple[str, str], ...]:
+    """Name and version of Python and of the packages that compute."""
+    found = [("python", platform.python_version())]
+    for package in VERSIONED:
+        try:
+            found.append((package, version(package)))
+        except PackageNotFoundError:
+            continue
+    return tuple(found)
+
+
+def _margin_mm(volume: Volume, settings: ExtractionSettings) -> float:
+    """How much of a resampled image round the region the filters need; without resampling they see the whole image."""
+    if not settings.filters or settings.resample_mm is None:
+        return 0.0
+    spacing = settings.spacing_after(tuple(volume.spacing_mm[::-1].tolist()))
+    reach = import_module("manabi.radiomics.filters.spec").reach_mm
+    return min(max(reach(spec, spacing) for spec in settings.filters), WHOLE_MM)
+
+
+def _features(ready: Prepared, settings: ExtractionSettings) -> tuple[dict[str, float], tuple[str, ...]]:
+    """Values by full name, and warnings about what is not to be had."""
+    bands: dict[str, tuple[Region, Levels]] = {}
+    found: dict[str, dict[str, float]] = {}
+    warnings: list[str] = []
+    for name, values in _images(ready, settings):
+        native = values[ready.region.mask]
+        if not np.isfinite(native).all():
+            warnings.append(f"{name}: the filter reached voxels without a finite value; its features are left out.")
+            continue
+        region = ready.region.with_values(values)
+        levels = grey_levels(native, settings, name == ORIGINAL)
+        bands[name] = (region, levels)
+        found[name] = value_features(ready, region, levels, settings, name == ORIGINAL)
+    for name, texture in _texture(bands, settings).items():
+        found[name] |= texture
+    flat = {f"{image}_{name}": value for image, values in found.items() for name, value in values.items()}
+    if not flat:
+        raise InvalidInputError("No image is left to extract from: every filter reached voxels without a value.")
+    return flat, tuple(warnings)
+
+
+def _images(ready: Prepared, settings: ExtractionSettings) -> Iterator[tuple[str, np.ndarray]]:
+    """Name and box of the original image and of every filter's responses, one filter at a time."""
+    if settings.original:
+        yield ORIGINAL, ready.image[ready.box]
+    for spec in settings.filters:
+        responses = import_module("manabi.radiomics.filters").apply(
+            ready.image, ready.spacing_mm, spec, box=ready.box
+        )  # fmt: skip
+        yield from ((n, r) for n, r in responses.items() if n != ORIGINAL or not settings.original)
+
+
+def _texture(bands: dict[str, tuple[Region, Levels]], settings: ExtractionSettings) -> dict[str, dict[str, float]]:
+    """Texture features of every image; images with the same number of levels, if that counts, go together."""
+    if not settings.texture_families or not bands:
+        return {}
+    texture = import_module("manabi.radiomics.texture")
+    found: dict[str, dict[str, float]] = {}
+    counted = settings.mode == "ibsi"
+    for count in dict.fromkeys(levels.count if counted else None for _, levels in bands.values()):
+        group = {n: pair for n, pair in bands.items() if not counted or pair[1].count == count}
+        region = next(iter(group.values()))[0]
+        painted = {n: levels.painted(region.mask) for n, (region, levels) in group.items()}
+        options = settings.texture_options(count)
+        found |= texture.features_of_bands(painted, region.spacing_mm, options, region.shape_mask)
+    return found
