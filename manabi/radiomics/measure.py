@@ -14,6 +14,7 @@ from manabi.radiomics.extract import extract
 from manabi.radiomics.features import FeatureSet
 from manabi.radiomics.segments import Chosen, labels_of
 from manabi.radiomics.settings import ExtractionSettings
+from manabi.radiomics.texture.choose import warm_for_many
 from manabi.volume import Volume
 
 PLANES = {2: ((0, 1, 2), (-1, -1, 1)), 1: ((0, 2, 1), (-1, -1, -1)), 0: ((1, 2, 0), (-1, -1, 1))}
@@ -122,6 +123,7 @@ def measure(
     notes = list(ready.warnings)
     for number, segment in enumerate(segments):
         with context.span(number / len(segments), (number + 1) / len(segments)):
+            warm_for_many()
             try:
                 one = _measured(ready, segment, chosen, context)
             except InvalidInputError as error:

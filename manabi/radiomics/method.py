@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from manabi.context import Context
-from manabi.errors import InvalidInputError
+from manabi.errors import DependencyError, InvalidInputError
 from manabi.method import InputSpec, Method
 from manabi.parameters import Parameters
 from manabi.radiomics.parameters import RadiomicsParameters
@@ -87,9 +88,14 @@ class RadiomicsSurvival(Method[RadiomicsParameters]):
         return self._predict(inputs, parameters, context)
 
     def load(self, context: Context) -> None:
-        """Load the model and import what a run needs, ahead of it."""
+        """Load the model, import what a run needs and compile what counts grey levels, ahead of it."""
+        from manabi.radiomics.texture import choose
+
         for name in IMPORTED_AHEAD:
             import_module(name)
+        if choose.installed():
+            with suppress(DependencyError):
+                choose.warm()
         self._model(context, warn=False)
 
     # --- features ---------------------------------------------------------------------------------------------------

@@ -114,3 +114,15 @@ def test_the_border_of_the_shape_mask_counts_and_not_that_of_the_levels():
     assert features(levels, SPACING, options)["gldzm_LargeDistanceEmphasis"] == 1
     within = features(levels, SPACING, options, shape_mask=np.ones((5, 5, 5), bool))
     assert within["gldzm_LargeDistanceEmphasis"] == 9
+
+
+def test_a_batch_compiles_once_and_a_single_case_never(monkeypatch):
+    calls = []
+    monkeypatch.setattr(choose, "warm", lambda: calls.append(1))
+    monkeypatch.setattr(choose, "installed", lambda: True)
+    monkeypatch.setattr(choose, "_regions", itertools.count(1))
+    told = []
+    for _ in range(6):
+        choose.warm_for_many()
+        told.append(len(calls))
+    assert told == [0, 0, 1, 1, 1, 1]

@@ -13,7 +13,9 @@ import os
 import sys
 import threading
 import time
+from contextlib import suppress
 from importlib.metadata import version
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +29,8 @@ ENGINES = ("numba", "numpy", "torch")
 _KERNELS = "manabi.radiomics.texture.kernels_numba"
 _WORTH_LOADING = 300_000
 _warming = threading.Lock()
+MANY = 3
+_regions = count(1)
 
 
 def kernel_folder() -> Path:
@@ -69,6 +73,16 @@ def warm() -> float:
         if writable(kernel_folder()):
             _marker().write_text(json.dumps({"seconds": seconds}), encoding="utf-8")
     return seconds
+
+
+def warm_for_many() -> None:
+    """Load or compile the kernels when this process measures its third region: more will follow (our choice).
+
+    A single case never waits for a compiler; a batch waits once. Where numba is missing or fails, numpy goes on.
+    """
+    if next(_regions) == MANY and installed():
+        with suppress(DependencyError):
+            warm()
 
 
 def writable(folder: Path) -> bool:
