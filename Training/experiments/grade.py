@@ -27,8 +27,7 @@ from manabi.radiomics.cohort.parallel import run_tasks
 from Training.config import read_sections
 from Training.experiments import grade_report
 from Training.experiments.grade_pipeline import Job, simulate
-from Training.experiments.slices import _finite as finite
-from Training.experiments.survival_bench import mean
+from Training.experiments.survival_bench import finite, mean
 from Training.experiments.survival_features import GLIOMA_DRIVERS, Rows, extracted, glioma_truth, learn
 
 RESULTS = "results.json"

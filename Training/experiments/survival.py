@@ -23,18 +23,17 @@ from manabi.parameters import Parameters
 from manabi.provenance import package_versions
 from Training.config import read_sections
 from Training.experiments import survival_effects, survival_holdout, survival_nested, survival_report
-from Training.experiments.slices import _finite as finite
-from Training.experiments.survival_bench import Bench, Settings, listed
+from Training.experiments.survival_bench import Bench, Settings, finite, listed
 from Training.experiments.survival_features import lung_surrogate
 
 logger = logging.getLogger(__name__)
 
 RESULTS = "results.json"
 QUICK = (
-    "experiment.cohorts=200", "experiment.nested=8", "experiment.nested_features=120", "experiment.repeats=1",
+    "experiment.cohorts=200", "experiment.nested=6", "experiment.repeats=1",
     "experiment.phantoms=60", "experiment.permutations=99",
 )  # fmt: skip
-"""For two processor cores; the page says what was run."""
+"""For two processor cores (some minutes); the page says what was run."""
 TYPES: dict[str, type[Parameters]] = {"experiment": Settings}
 
 

@@ -186,3 +186,12 @@ def rate(hits: np.ndarray) -> list[float]:
     """Share of cohorts in which something happened, with Wilson's 95 % interval."""
     found = wilson(int(np.asarray(hits, bool).sum()), len(hits))
     return [found.value, found.low, found.high]
+
+
+def finite(value: Any) -> Any:
+    """JSON has no NaN: what is not a number becomes null."""
+    if isinstance(value, dict):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -17,6 +17,7 @@ from manabi.phantoms.tumour_survival import OutcomeModel, outcome_model
 from manabi.radiomics.cohort.association import cox_score
 from manabi.radiomics.cohort.groups_cox import fit_cox
 from manabi.radiomics.cohort.groups_tests import events_needed, expected_false_positives, permuted_concordance, power_of
+from manabi.radiomics.cohort.scores_data import Followup
 from Training.experiments.survival_bench import Bench, Job, followup, mean, rate
 
 SOURCE_P = 0.044
@@ -130,13 +131,21 @@ def holdout(job: Job, index: int) -> dict[str, float]:
     truth = cohort.log_hazard if np.ptp(cohort.log_hazard) > 0 else cohort.patients.z
     oracle = _split_p(truth[:, None], train, test, cohort.time_days[test], cohort.event[test])
     numbers["oracle_p"] = float(oracle[0])
-    columns = {**{name: features[:, column] for name, column in picked.items()}, "texture": cohort.patients.z}
     signs = {"best": np.sign(z_train[picked["best"]]), "peeped": np.sign(z_all[picked["peeped"]])}
-    times, v = followup(cohort, test), cohort.patients.v[test]
+    columns = {name: features[test, column] for name, column in picked.items()}
+    columns["texture"] = cohort.patients.z[test]
+    return numbers | _validated(job, followup(cohort, test), columns, signs, cohort.patients.v[test], index)
+
+
+def _validated(
+    job: Job, times: Followup, columns: dict[str, np.ndarray], signs: dict[str, float], v: np.ndarray, seed: int
+) -> dict[str, float]:  # fmt: skip
+    """Each picked column in the validation set: beside volume, and as a risk where its sign was learned."""
+    numbers: dict[str, float] = {}
     for name, values in columns.items():
-        numbers |= {f"{name}_{key}": value for key, value in _beside_volume(times, values[test], v).items()}
+        numbers |= {f"{name}_{key}": value for key, value in _beside_volume(times, values, v).items()}
     for name, sign in signs.items():
-        found = permuted_concordance(times, sign * columns[name][test], job.permutations, index)
+        found = permuted_concordance(times, sign * columns[name], job.permutations, seed)
         numbers |= {f"{name}_c": found.estimate, f"{name}_permuted": found.p}
     return numbers
 
@@ -160,7 +169,7 @@ def _split_p(
     return p
 
 
-def _beside_volume(times: Any, values: np.ndarray, v: np.ndarray) -> dict[str, float]:
+def _beside_volume(times: Followup, values: np.ndarray, v: np.ndarray) -> dict[str, float]:
     """Wald p alone and beside log volume, and the rank correlation with volume."""
     alone, beside = fit_cox(times, values[:, None]), fit_cox(times, np.column_stack([values, v]))
     return {

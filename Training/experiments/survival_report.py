@@ -57,10 +57,9 @@ def _head(results: Results) -> list[str]:
         "the rate or the mean over cohorts.", "",
     ]  # fmt: skip
     if about["size"] == "quick":
-        lines += [
-            "**Quick size**: few cohorts, so rates are known to some percent only, and cross-validation sees "
-            f"{chosen['nested_features'] or about['features']} of the features.", "",
-        ]  # fmt: skip
+        lines += ["**Quick size**: few cohorts, so rates are known to some percent only.", ""]
+    if chosen["nested_features"]:
+        lines += [f"Cross-validation sees {chosen['nested_features']} of the features.", ""]
     return lines
 
 
