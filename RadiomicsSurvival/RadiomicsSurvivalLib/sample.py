@@ -27,7 +27,7 @@ OUTLINE = "tumour"
 COLOR = (0.90, 0.35, 0.20)
 NEOPLASM = ("108369006", "SCT", "Neoplasm")
 """The coded type of the segment."""
-CLINICAL = ("age_years", "sex", "stage", "centre")
+CLINICAL = ("age_years", "sex", "stage")
 """What the simulation knows of its patient that a model may ask for."""
 
 
