@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from manabi.context import Context
@@ -51,3 +56,29 @@ def test_a_second_simulated_image_is_the_second_input():
     inputs = METHOD.sample_inputs(phantom.render(drawn))
     assert list(inputs) == ["image", "second", "mask"]
     assert inputs["mask"].modality == "SEG"
+
+
+WITHOUT = """
+import sys
+
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {"sklearn", "sksurv", "lifelines", "statsmodels", "pandas", "numba", "radiomics"}:
+            raise ImportError("blocked: " + name)
+
+sys.meta_path.insert(0, Blocked())
+from radiomics_cases import tumours
+from manabi.context import Context
+from manabi.radiomics.method import RadiomicsSurvival
+
+result = RadiomicsSurvival().run(tumours(), {"segments": "1"}, Context(device="cpu"))
+print(result.measurements["risk_percentile"])
+"""
+
+
+def test_a_patient_needs_none_of_the_packages_that_fitting_needs():
+    path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    done = subprocess.run([sys.executable, "-c", WITHOUT], capture_output=True, text=True, timeout=120,
+                          env={**os.environ, "PYTHONPATH": path})  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert 0 <= float(done.stdout) <= 100
