@@ -13,6 +13,7 @@ from cohort_fixtures import label_cohort, survival_cohort
 from manabi.context import Context
 from manabi.errors import CorruptModelError, InvalidInputError
 from manabi.radiomics.cohort import FittedModel, Plan, Preparation, fit, models_trees
+from manabi.radiomics.cohort.predictors import LinearSurvival
 from manabi.radiomics.cohort.state import TEXT
 
 MODELS = ["ridge", "elastic_net", "forest", "boosting"]
@@ -160,3 +161,10 @@ def test_a_stored_model_that_was_altered_is_refused(cohort):
 def test_a_block_without_data_cannot_be_fitted(cohort):
     with pytest.raises(InvalidInputError, match="no data for the block 'volume'"):
         fit(replace(cohort, volume_ml=None), Plan(), "volume")
+
+
+@pytest.mark.parametrize("risk", [-1e4, 0.0, 1e4])
+def test_an_absurd_risk_still_has_a_survival_curve(risk):
+    model = LinearSurvival(np.array([1.0]), 0.0, np.array([100.0, 200.0]), np.array([0.1, 0.3]))
+    curve = model.survival(np.array([[risk]]), np.array([50.0, 150.0, 200.0]))[0]
+    assert curve[0] == 1.0 and np.all(np.isfinite(curve)) and np.all(np.diff(curve) <= 0)

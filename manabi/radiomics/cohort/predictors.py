@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 from scipy.special import expit
 
-from manabi.radiomics.cohort.cox import step_at
+from manabi.radiomics.cohort.cox import LIMIT, step_at
 
 
 class Predictor(Protocol):
@@ -69,8 +69,10 @@ class LinearSurvival:
         return x @ self.coefficients - self.offset
 
     def survival(self, x: np.ndarray, times: np.ndarray) -> np.ndarray:
-        """exp(-H0(t) exp(risk))."""
-        return np.exp(-np.exp(self.risk(x))[:, None] * step_at(self.times, self.hazard, times, 0.0)[None])
+        """exp(-H0(t) exp(risk)); 1 before the first event, however high the risk."""
+        return np.exp(
+            -np.exp(np.clip(self.risk(x), -LIMIT, LIMIT))[:, None] * step_at(self.times, self.hazard, times, 0.0)[None]
+        )
 
     def probability(self, x: np.ndarray) -> np.ndarray:
         """A survival model has no labels."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from manabi.radiomics.cohort.cox import step_at
+from manabi.radiomics.cohort.cox import LIMIT, step_at
 
 SAABAS = ("path attribution: the change of the mean at every split on a patient's way, given to the column that splits "
           "(Saabas 2014)")  # fmt: skip
@@ -171,8 +171,10 @@ class BoostedSurvival:
         return self.rate * self.trees.value[self.trees.leaves(x)].sum(1)
 
     def survival(self, x: np.ndarray, times: np.ndarray) -> np.ndarray:
-        """exp(-H0(t) exp(risk))."""
-        return np.exp(-np.exp(self.risk(x))[:, None] * step_at(self.times, self.hazard, times, 0.0)[None])
+        """exp(-H0(t) exp(risk)); 1 before the first event, however high the risk."""
+        return np.exp(
+            -np.exp(np.clip(self.risk(x), -LIMIT, LIMIT))[:, None] * step_at(self.times, self.hazard, times, 0.0)[None]
+        )
 
     def probability(self, x: np.ndarray) -> np.ndarray:
         """A survival model has no labels."""
