@@ -73,13 +73,14 @@ def main() -> None:
 
 @contextmanager
 def _process_edge() -> Iterator[None]:
-    """Log to standard error; turn errors into a message and an exit status."""
+    """Log to standard error while it lasts; turn errors into a message and an exit status."""
     from manabi.failure import exit_code_of
     from manabi.log import REDACTOR
 
     screen = logging.StreamHandler(sys.stderr)
     screen.setFormatter(REDACTOR)
     logger = logging.getLogger("Training")
+    handlers, propagate, level = logger.handlers, logger.propagate, logger.level
     logger.handlers, logger.propagate = [screen], False
     logger.setLevel(logging.INFO if _is_first_process() else logging.WARNING)
     try:
@@ -87,6 +88,9 @@ def _process_edge() -> Iterator[None]:
     except (ManabiError, KeyboardInterrupt, MemoryError, OSError) as error:
         typer.echo(f"Error: {error or type(error).__name__}", err=True)
         raise typer.Exit(exit_code_of(error)) from error
+    finally:
+        logger.handlers, logger.propagate = handlers, propagate
+        logger.setLevel(level)
 
 
 def _is_first_process() -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import subprocess
 import sys
 from pathlib import Path
@@ -74,6 +75,15 @@ def test_errors_end_with_their_status_and_message(recipe, error, code):
     recipe.error = error
     done = call("spect", "--data", "x", "--output", "o")
     assert done.exit_code == code and "the message" in done.stderr and not done.stdout
+
+
+def test_a_run_leaves_the_log_to_others_as_it_was(recipe):
+    log = logging.getLogger("Training")
+    before = list(log.handlers), log.propagate, log.level
+    call("spect", "--data", "phantoms:1:2", "--output", "out")
+    recipe.error = InvalidInputError("no")
+    call("spect", "--data", "phantoms:1:2", "--output", "out")
+    assert (list(log.handlers), log.propagate, log.level) == before and log.propagate
 
 
 def test_only_the_first_process_prints(recipe, monkeypatch):
