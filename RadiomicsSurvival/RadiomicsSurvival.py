@@ -21,8 +21,7 @@ from RadiomicsSurvivalLib.parameters import RadiomicsSurvivalParameterNode, Task
 from RadiomicsSurvivalLib.sections import Sections
 from RadiomicsSurvivalLib.tasks_logic import TasksLogic
 
-from manabi_slicer import bridge, exporting, interaction, self_test
-from manabi_slicer.install import resume_after_restart
+from manabi_slicer import bridge, exporting, interaction, sample_data, self_test
 from manabi_slicer.module import ManabiModule
 from manabi_slicer.widget import ManabiWidget
 
@@ -65,20 +64,15 @@ class RadiomicsSurvival(ManabiModule):
             "Sci Rep 2019;9:19411, doi:10.1038/s41598-019-55922-0."
         )
 
-    def onStartup(self) -> None:
-        """As of the base class; the sample comes with the outline of its tumour."""
-        registerSampleData()
-        resume_after_restart(self.moduleName)
-
 
 def registerSampleData() -> None:
     """List the simulated patient in the Sample Data module; Slicer's start does it too."""
-    sample.register(__file__)
+    sample_data.register(SAMPLE, __file__)
 
 
-def loadSampleData() -> tuple[vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode]:
+def loadSampleData() -> list[vtkMRMLScalarVolumeNode | vtkMRMLSegmentationNode]:
     """The simulated patient's CT and the outline of the tumour, loaded into the scene."""
-    return sample.load()
+    return sample_data.load(SAMPLE)
 
 
 class RadiomicsSurvivalWidget(ManabiWidget):
@@ -114,7 +108,7 @@ class RadiomicsSurvivalWidget(ManabiWidget):
     def sampleLoaded(self, parameterNode: Any, nodes: Sequence[vtkMRMLNode]) -> None:
         """The simulated patient with its outline and clinical values; the risk is open where there is a model."""
         p = parameterNode
-        p.inputVolume, p.segmentation, p.leftOut = nodes[0], sample.outline(nodes[0]), []
+        p.inputVolume, p.segmentation, p.leftOut = *nodes, []
         p.clinical = tasks.listed(sample.clinical())
         if self.modelsPanel.current() is not None and p.task == Task.FEATURES:
             p.task = Task.RISK

@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from manabi.brain.prepare import prepare
+from manabi.brain.prepare import Prepared, prepare
 from manabi.brain.structures import CLASSES, LABELS, SIDED, STRUCTURES, structure_of
 from manabi.errors import InvalidInputError, ManabiError
 from manabi.volume import Volume
@@ -91,12 +91,7 @@ def labelled_scan(name: str, image: Volume, labels: Volume, label_map: str = "",
     Raises:
         InvalidInputError: for labels that cannot be understood, or do not lie where the image is.
     """
-    if not np.isfinite(image.array).all() or float(image.array.min()) == float(image.array.max()):
-        raise InvalidInputError(f"Case {name}, image: expected an MR; this one is empty or holds values that are none.")
-    try:
-        ready = prepare(image)
-    except ManabiError as error:
-        raise type(error)(f"Case {name}, image: {error}") from error
+    ready = _ready(name, image)
     straight = labels.reoriented()
     values = _whole_numbers(name, straight)
     present = [int(v) for v in np.flatnonzero(np.bincount(values.ravel())) if v]
@@ -121,6 +116,16 @@ def labelled_scan(name: str, image: Volume, labels: Volume, label_map: str = "",
     return Scan(ready.image.astype(np.float16), np.asarray(codes), np.asarray(sides), tuple(held))
 
 
+def _ready(name: str, image: Volume) -> Prepared:
+    """The image as the network takes it; errors name the case."""
+    if not np.isfinite(image.array).all() or float(image.array.min()) == float(image.array.max()):
+        raise InvalidInputError(f"Case {name}, image: expected an MR; this one is empty or holds values that are none.")
+    try:
+        return prepare(image)
+    except ManabiError as error:
+        raise type(error)(f"Case {name}, image: {error}") from error
+
+
 def _whole_numbers(name: str, labels: Volume) -> np.ndarray:
     values = np.asarray(labels.array)
     rounded = np.rint(values) if values.dtype.kind == "f" else values
@@ -140,10 +145,7 @@ def meanings(name: str, present: Sequence[int], label_map: str = "") -> dict[int
     """
     if not present:
         raise InvalidInputError(f"Case {name}, labels: nothing is labelled. Label a few slices, or leave the row out.")
-    known = parse_label_map(name, label_map) if label_map else {label.value: (label.structure, label.side)
-                                                                for label in LABELS}  # fmt: skip
-    if not label_map and {2, 41} <= set(present):
-        known = {value: structure_of(value) for value in present}
+    known = parse_label_map(name, label_map) if label_map else _usual(present)
     strange = [value for value in present if value not in known]
     if strange:
         expected = f"label_map explains {sorted(known)}" if label_map else f"expected {OURS}; or FreeSurfer's codes"
@@ -155,6 +157,13 @@ def meanings(name: str, present: Sequence[int], label_map: str = "") -> dict[int
     if not any(structure in CLASSES for structure, _ in found.values()):
         raise InvalidInputError(f"Case {name}, labels: none of {', '.join(STRUCTURES)} is labelled.")
     return found
+
+
+def _usual(present: Sequence[int]) -> dict[int, tuple[str, str]]:
+    """FreeSurfer's codes where its cerebral white matter is among the values (2 left, 41 right), else LABELS."""
+    if {2, 41} <= set(present):
+        return {value: structure_of(value) for value in present}
+    return {label.value: (label.structure, label.side) for label in LABELS}
 
 
 def parse_label_map(name: str, text: str) -> dict[int, tuple[str, str]]:

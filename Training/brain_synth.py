@@ -83,18 +83,22 @@ def tables(codes: tuple[int, ...]) -> Tables:
     """Lookup tables of a head's codes; index like :attr:`Training.brain_heads.Head.tissues`."""
     groups = {code: n for n, code in enumerate(dict.fromkeys(SAME.get(c, c) for c in codes))}
     found = [structure_of(c) for c in codes]
-    place = {code: n for n, code in enumerate(codes)}
-    back = {left: right for right, left in MIRRORED.items()}
-    other = [place.get(MIRRORED.get(c, back.get(c, c)), place[c]) for c in codes]
     side = {"left": 0.0, "right": 1.0, "": -1.0}
     return Tables(
         classes=torch.tensor([CLASSES.get(name, 0) for name, _ in found], dtype=torch.uint8),
         sides=torch.tensor([side[s] for _, s in found]),
         tissues=torch.tensor([groups[SAME.get(c, c)] for c in codes]),
-        mirrored=torch.tensor(other, dtype=torch.uint8),
+        mirrored=torch.tensor(_other_side(codes), dtype=torch.uint8),
         brain=torch.tensor([bool(name) or c == 85 for c, (name, _) in zip(codes, found, strict=True)]),
         fluid=torch.tensor([c == 24 for c in codes]),
     )
+
+
+def _other_side(codes: tuple[int, ...]) -> list[int]:
+    """For each code the place of its counterpart on the other side; its own where there is none."""
+    pairs = {left: right for right, left in MIRRORED.items()} | MIRRORED
+    place = {code: n for n, code in enumerate(codes)}
+    return [place.get(pairs.get(code, code), n) for n, code in enumerate(codes)]
 
 
 @dataclass(frozen=True)
@@ -128,11 +132,7 @@ def make_example(
     generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
     known = tables(head.codes)
     box = _part(head.tissues.shape, size_mm, rng, step)
-    index = torch.from_numpy(head.tissues[box])
-    share = None if head.vessels is None else torch.from_numpy(head.vessels[box])
-    if looks.mirror and rng.random() < 0.5:
-        index = known.mirrored[index.flip(2).int()]
-        share = None if share is None else share.flip(2)
+    index, share = _cut_out(head, box, known, mirrored=looks.mirror and rng.random() < 0.5)
     if rng.random() < looks.wide:
         index = _widened(index, head.codes, int(rng.integers(1, 5)))
     index = index.int()
@@ -148,6 +148,15 @@ def make_example(
     image = _scanned(image, rng, generator, looks, step)
     example = Example(normalised(image), classes, known.sides[index[::step, ::step, ::step]])
     return _ended(example, rng, step) if rng.random() < looks.cut else example
+
+
+def _cut_out(head: Head, box: tuple[slice, ...], known: Tables, mirrored: bool) -> tuple[Tensor, Tensor | None]:
+    """Tissues and the vessels' share of a part of a head, sides exchanged where it is mirrored."""
+    index = torch.from_numpy(head.tissues[box])
+    share = None if head.vessels is None else torch.from_numpy(head.vessels[box])
+    if not mirrored:
+        return index, share
+    return known.mirrored[index.flip(2).int()], None if share is None else share.flip(2)
 
 
 def _part(

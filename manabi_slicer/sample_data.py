@@ -22,7 +22,9 @@ from manabi_slicer import interaction
 from manabi_slicer.command import Command
 
 if TYPE_CHECKING:
-    from slicer import vtkMRMLScalarVolumeNode
+    from slicer import vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
+
+    from manabi.result import Segment
 
 CATEGORY = "Manabi"
 POLL_S = 0.02
@@ -41,6 +43,7 @@ class Sample:
         modality: DICOM modality of the volumes.
         units: of their voxels, a DICOM unit.
         seed: which simulated patient.
+        labelmaps: node name by the phantom's label map; each is loaded as a segmentation, after the volumes.
     """
 
     title: str
@@ -50,6 +53,7 @@ class Sample:
     modality: str
     units: str
     seed: int = 1
+    labelmaps: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 def register(sample: Sample, module_file: str) -> None:
@@ -79,7 +83,7 @@ def register(sample: Sample, module_file: str) -> None:
     )
 
 
-def load_shown(sample: Sample) -> list[vtkMRMLScalarVolumeNode]:
+def load_shown(sample: Sample) -> list[Any]:
     """:func:`load`, with a message box instead of an error where there is somebody to read it."""
     try:
         return load(sample)
@@ -90,11 +94,12 @@ def load_shown(sample: Sample) -> list[vtkMRMLScalarVolumeNode]:
         return []
 
 
-def load(sample: Sample) -> list[vtkMRMLScalarVolumeNode]:
+def load(sample: Sample) -> list[Any]:
     """Load a phantom case, simulated now where the cache has none.
 
     Returns:
-        The volume nodes in the order of ``sample.volumes``; their attribute ``Manabi.modality`` says what they are.
+        The volume nodes in the order of ``sample.volumes``, whose attribute ``Manabi.modality`` says what they are;
+        then the segmentations in the order of ``sample.labelmaps``, on the first volume.
 
     Raises:
         CancelledError: when something has to be installed and the user declined.
@@ -106,14 +111,34 @@ def load(sample: Sample) -> list[vtkMRMLScalarVolumeNode]:
 
     Installer().ensure(sample.module)
     folder = cached(sample)
-    nodes = []
+    nodes: list[Any] = []
     for name, title in sample.volumes.items():
         volume = read_volume(folder / f"{name}.nii.gz", name=name)
         volume = dataclasses.replace(volume, modality=sample.modality, units=sample.units)
         nodes.append(bridge.volume_to_node(volume, title))
     if interaction.has_views() and nodes:
         slicer.util.setSliceViewerLayers(background=nodes[0], fit=True)
-    return nodes
+    return [*nodes, *(_segmentation(folder, name, title, nodes[0]) for name, title in sample.labelmaps.items())]
+
+
+def _segmentation(folder: Path, name: str, title: str, image: vtkMRMLScalarVolumeNode) -> vtkMRMLSegmentationNode:
+    """A label map of a case as a segmentation, with the phantom's names, colours and codes."""
+    from manabi.io import read_volume
+    from manabi.result import Labelmap
+    from manabi_slicer import bridge
+
+    noted = json.loads((folder / f"{name}.labels.json").read_text(encoding="utf-8"))["labels"]
+    volume = read_volume(folder / f"{name}.nii.gz", name=name)
+    return bridge.labelmap_to_node(Labelmap(volume, tuple(map(_segment, noted))), title, reference_node=image)
+
+
+def _segment(noted: dict[str, Any]) -> Segment:
+    """A segment as ``manabi.io.labels.labels_json`` wrote it."""
+    from manabi.result import Code, Segment
+
+    codes = {key: Code(**noted[key]) for key in ("type", "category", "laterality") if noted.get(key)}
+    red, green, blue = noted["color"]
+    return Segment(int(noted["label"]), str(noted["name"]), (red, green, blue), **codes)
 
 
 def cached(sample: Sample) -> Path:

@@ -119,13 +119,7 @@ def voted(labels: np.ndarray, there: Along, axis: int = -1, slices: Sequence[int
         axis: of the finer grid, across which slices are painted: there is no vote along it, the painted slice counts.
         slices: the painted ones.
     """
-    choices = []
-    for at, (to, places) in enumerate(zip(there.axes, there.places, strict=True)):
-        n, step = labels.shape[to], there.step(at)
-        parts = 1 if to == axis else max(round(step), 1)
-        offsets = (np.arange(parts) - (parts - 1) / 2) * step / parts
-        found = [snapped(places, n, slices, step)] if to == axis else [nearest(places + part, n) for part in offsets]
-        choices.append(found)
+    choices = [_voters(labels, there, at, slices if to == axis else None) for at, to in enumerate(there.axes)]
     votes = [sampled(labels, there.axes, indices) for indices in product(*choices)]
     if len(votes) == 1:
         return votes[0]
@@ -133,6 +127,15 @@ def voted(labels: np.ndarray, there: Along, axis: int = -1, slices: Sequence[int
     counts = np.array([sum((vote == label).astype(np.uint16) for vote in votes) for label in known] or [votes[0] * 0])
     best = np.array(known or [0], labels.dtype)[counts.argmax(axis=0)]
     return np.where(2 * counts.sum(axis=0) >= len(votes), best, 0).astype(labels.dtype)
+
+
+def _voters(labels: np.ndarray, there: Along, at: int, slices: Sequence[int] | None) -> list[np.ndarray]:
+    """Along one axis, the fine voxels that vote for each coarse one; across painted slices just the painted one."""
+    n, step, places = labels.shape[there.axes[at]], there.step(at), there.places[at]
+    if slices is not None:
+        return [snapped(places, n, slices, step)]
+    parts = max(round(step), 1)
+    return [nearest(places + (part - (parts - 1) / 2) * step / parts, n) for part in range(parts)]
 
 
 def refined(labels: np.ndarray, back: Along) -> np.ndarray:

@@ -16,6 +16,7 @@ from slicer.i18n import tr as _
 from BrainSegLib import grids, segments
 from BrainSegLib.tasks import PROPAGATE
 from manabi.errors import InvalidInputError
+from manabi_slicer import bridge
 from manabi_slicer.request import Request
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ def labels_of(
 
     labels = np.zeros(grid.shape, np.uint8)
     given = np.zeros(grid.shape, bool)
-    known = segments.names_of(automatic)
+    known = bridge.segment_names(automatic)
     for number, one in enumerate(segment_ids, 1):
         mask = segments.mask_of(node, one, grid)
         labels[mask] = number
@@ -184,7 +185,7 @@ def _start(
     automatic: Any, segment_ids: Sequence[str], grid: Grid, working: Grid, there: grids.Along
 ) -> dict[str, Any]:  # fmt: skip
     """The automatic result as the input that the method begins from; nothing without one."""
-    known = segments.names_of(automatic)
+    known = bridge.segment_names(automatic)
     if not known:
         return {}
     import numpy as np

@@ -16,6 +16,7 @@ from BrainSegLib import grids, segments
 from BrainSegLib.painted import Painted, labels_of
 from BrainSegLib.tasks import PREVIEW, PROPAGATE, key_of
 from manabi.errors import InvalidInputError
+from manabi_slicer import bridge
 from manabi_slicer.bridge import undoing
 from manabi_slicer.bridge.attributes import content, set_content
 
@@ -111,7 +112,7 @@ def accept(image: vtkMRMLScalarVolumeNode, outputs: Mapping[str, Any], method: s
     noted = _About.read(about)
     _still_there(target, noted.segment_ids)
     grid = noted.lattice.grid(target)
-    shown = segments.names_of(preview)
+    shown = bridge.segment_names(preview)
     masks = {
         one: segments.mask_of(preview, f"Segment_{number}", grid)
         for number, one in enumerate(noted.segment_ids, 1)
@@ -225,7 +226,7 @@ def _note(node: vtkMRMLSegmentationNode, painted: Painted) -> None:
 
 
 def _still_there(node: Any, segment_ids: Sequence[str]) -> None:
-    names = segments.names_of(node) if node is not None and node.GetScene() is slicer.mrmlScene else {}
+    names = bridge.segment_names(node) if node is not None and node.GetScene() is slicer.mrmlScene else {}
     if any(one not in names for one in segment_ids):
         raise InvalidInputError(
             _("The painted segments were removed from the scene. Choose others, and press Propagate again.")

@@ -71,7 +71,7 @@ class Sections:
         if p is None:
             return
         automatic = self._outputs().get("labelmaps/structures")
-        self.propagate.follow(p.segmentation, p.segments)
+        self.propagate.segments.follow(p.segmentation, p.segments)
         nothing = "" if automatic is not None else _("There is no automatic result yet. Press Apply first.")
         self.propagate.say(
             reason_not_to_propagate(p, automatic), nothing, self._outputs(tasks.PROPAGATE), busy, automatic is not None
@@ -83,7 +83,7 @@ class Sections:
 
     def let_go(self) -> None:
         """The scene or the panel goes."""
-        self.propagate.leave()
+        self.propagate.segments.leave()
         self._overlays = ()
 
     def show(self, outputs: Mapping[str, vtkMRMLNode]) -> None:

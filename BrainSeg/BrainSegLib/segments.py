@@ -11,6 +11,7 @@ import vtk
 from slicer.i18n import tr as _
 
 from manabi.errors import InvalidInputError
+from manabi_slicer import bridge
 from manabi_slicer.bridge.transaction import Transaction
 
 if TYPE_CHECKING:
@@ -77,14 +78,6 @@ def mask_of(node: vtkMRMLSegmentationNode, segment_id: str, grid: Grid) -> np.nd
     from manabi_slicer.bridge.segmentations import labelmap_on
 
     return labelmap_on(node, grid.shape, grid.ijk_to_ras, [segment_id]).volume.array > 0
-
-
-def names_of(node: vtkMRMLSegmentationNode | None) -> dict[str, str]:
-    """Names of the segments by identifier, in their order; empty without a segmentation."""
-    if node is None:
-        return {}
-    segmentation = node.GetSegmentation()
-    return {one: segmentation.GetSegment(one).GetName() for one in segmentation.GetSegmentIDs()}
 
 
 class SegmentChange(Transaction):
@@ -158,14 +151,7 @@ def _painted_images(node: Any, segment_ids: Sequence[str]) -> tuple[list[np.ndar
         raise InvalidInputError(
             _("Expected painted segments; this segmentation is of surfaces. Convert it in the Segmentations module.")
         )
-    known = names_of(node)
-    unknown = [one for one in segment_ids if one not in known]
-    if unknown:
-        raise InvalidInputError(
-            _("The segmentation has no segment {names}. Choose among {known}.").format(
-                names=", ".join(unknown), known=", ".join(known)
-            )
-        )
+    _check_known(node, segment_ids)
     held = [segmentation.GetSegment(one).GetRepresentation(BINARY) for one in segment_ids]
     images = [one for one in held if one is not None and not one.IsEmpty()]
     if not images:
@@ -174,6 +160,18 @@ def _painted_images(node: Any, segment_ids: Sequence[str]) -> tuple[list[np.ndar
     if any(not _same_axes(one, matrices[0]) for one in matrices):
         raise InvalidInputError(_("The chosen segments lie on different grids. Propagate them one at a time."))
     return matrices, images
+
+
+def _check_known(node: Any, segment_ids: Sequence[str]) -> None:
+    """Refuse segments that the segmentation does not have."""
+    known = bridge.segment_names(node)
+    unknown = [one for one in segment_ids if one not in known]
+    if unknown:
+        raise InvalidInputError(
+            _("The segmentation has no segment {names}. Choose among {known}.").format(
+                names=", ".join(unknown), known=", ".join(known)
+            )
+        )
 
 
 def _matrix(image: Any) -> np.ndarray:

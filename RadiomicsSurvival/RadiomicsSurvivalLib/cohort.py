@@ -77,14 +77,20 @@ def suggested(path: str, but: Sequence[str]) -> str:
     rows = _rows(path)
     found = []
     for index, name in enumerate(rows[0] if rows else []):
-        cells = [row[index].strip() for row in rows[1:] if index < len(row) and row[index].strip()]
-        if name in but or not name or not cells or len(set(cells)) < 2:
-            continue
-        if all(_is_number(cell) for cell in cells):
-            found.append(f"{name}=numeric;")
-        elif len(set(cells)) <= MOST_LEVELS:
-            found.append(f"{name}=categorical;")
+        kind = _kind_of([row[index].strip() for row in rows[1:] if index < len(row)])
+        if name and name not in but and kind:
+            found.append(f"{name}={kind};")
     return "".join(found)
+
+
+def _kind_of(cells: Sequence[str]) -> str:
+    """``numeric`` or ``categorical``; empty where a column tells no patients apart, or holds names or remarks."""
+    levels = set(cells) - {""}
+    if len(levels) < 2:
+        return ""
+    if all(map(_is_number, levels)):
+        return "numeric"
+    return "categorical" if len(levels) <= MOST_LEVELS else ""
 
 
 def _rows(path: str, count: int | None = None) -> list[list[str]]:

@@ -10,6 +10,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from manabi.errors import InvalidInputError
+from manabi_slicer import bridge
 from manabi_slicer.bridge.attributes import METHOD, is_a
 from RadiomicsSurvivalLib.tasks import SegmentsRequest
 
@@ -18,14 +19,6 @@ if TYPE_CHECKING:
     from slicer import vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
 
 SEGMENTATION = "vtkMRMLSegmentationNode"
-
-
-def names_of(node: vtkMRMLSegmentationNode | None) -> dict[str, str]:
-    """Names of the segments by identifier, in their order; empty without a segmentation."""
-    if node is None:
-        return {}
-    segmentation = node.GetSegmentation()
-    return {one: segmentation.GetSegment(one).GetName() for one in segmentation.GetSegmentIDs()}
 
 
 def drawn() -> list[vtkMRMLSegmentationNode]:
@@ -72,7 +65,7 @@ def labels_on(
 
     from manabi_slicer.bridge import labelmap_from_segmentation
 
-    known = names_of(node)
+    known = bridge.segment_names(node)
     _check(list(known) if segment_ids is None else segment_ids, known)
     labels = np.zeros(image.GetImageData().GetDimensions()[::-1], np.uint16)
     names: list[str] = []

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from slicer.i18n import tr as _
 
+from manabi_slicer import bridge
 from manabi_slicer.exporting import new_folder
 from RadiomicsSurvivalLib import clinical, cohort, tasks
-from RadiomicsSurvivalLib.labels import names_of
 from RadiomicsSurvivalLib.parameters import Outcome
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def request_of(p: Any, bundle: Bundle | None) -> Request:
     """
     if p.task.value == tasks.COHORT:
         return _cohort(p)
-    chosen = [one for one in names_of(p.segmentation) if one not in p.leftOut]
+    chosen = [one for one in bridge.segment_names(p.segmentation) if one not in p.leftOut]
     ids = None if not p.leftOut else chosen
     if p.task.value == tasks.RISK:
         return tasks.risk_request(
@@ -65,7 +65,7 @@ def reason(p: Any, bundle: Bundle | None) -> str:
         return _("The image is chosen twice: the second image must be another one, or none.")
     if not p.segmentation:
         return _("Choose the segmentation of the tumour. Draw it in Segment Editor, or load it.")
-    if not [one for one in names_of(p.segmentation) if one not in p.leftOut]:
+    if not [one for one in bridge.segment_names(p.segmentation) if one not in p.leftOut]:
         return _("Check at least one segment.")
     return _risk_reason(p, bundle) if p.task.value == tasks.RISK else _features_reason(p)
 

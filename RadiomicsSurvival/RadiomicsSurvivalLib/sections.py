@@ -9,13 +9,13 @@ import qt
 from slicer.i18n import tr as _
 
 from manabi_slicer import exporting, interaction
+from manabi_slicer.panels.segments_list import SegmentsList
 from manabi_slicer.slots import calling
 from RadiomicsSurvivalLib import clinical, display, features_table, risk_panel
 from RadiomicsSurvivalLib.clinical_form import ClinicalForm
 from RadiomicsSurvivalLib.cohort_panel import CohortPanel
 from RadiomicsSurvivalLib.features_table import FeaturesTable
 from RadiomicsSurvivalLib.parameters import Task
-from RadiomicsSurvivalLib.segments_panel import SegmentsPanel
 
 if TYPE_CHECKING:
     from slicer import vtkMRMLNode
@@ -36,7 +36,7 @@ class Sections:
 
     def __init__(self, widget: Any) -> None:
         self._widget, self._ui, self._logic = widget, widget.ui, widget.logic
-        self.segments = SegmentsPanel(self._ui.segmentsList, self._set("leftOut"), widget.onParametersChanged)
+        self.segments = SegmentsList(self._ui.segmentsList, self._set("leftOut"), widget.onParametersChanged, False)
         self.form = ClinicalForm(self._ui.clinicalContainer, self._set("clinical"))
         self.features = FeaturesTable(self._ui, calling_with(self._guarded, self.save))
         self.cohort = CohortPanel(self._ui, lambda: self._choices, self.use_model)

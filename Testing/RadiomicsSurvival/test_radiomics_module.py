@@ -54,7 +54,32 @@ def test_the_sample_patient_is_listed_once_when_slicer_has_started(slicer_app):
     slicer_app.start_up()
     listed = [one for one in slicer.modules.sampleDataSources["Manabi"] if one.sampleName == "LungTumour"]
     assert len(listed) == 1
-    assert listed[0].customDownloader.__module__ == "RadiomicsSurvivalLib.sample"
+
+
+def test_the_listed_sample_brings_the_outline_of_its_tumour(slicer_app, monkeypatch, tmp_path):
+    import slicer
+
+    from manabi.phantoms.base import Case
+    from manabi.phantoms.cohort import write_case
+    from manabi.phantoms.tumour_render import TUMOUR
+    from manabi.result import Labelmap
+    from manabi.volume import Volume
+    from manabi_slicer import bridge, sample_data
+    from manabi_slicer.install import Installer
+
+    image = Volume(np.zeros((4, 5, 6), np.int16), np.diag([2.0, 2.0, 3.0, 1.0]), "CT", "HU")
+    labels = image.like((np.indices(image.array.shape)[0] == 2).astype(np.uint8), modality="SEG")
+    write_case(Case({"ct": image}, {"tumour": Labelmap(labels, (TUMOUR,))}, {}), tmp_path / "case", "{}")
+    monkeypatch.setattr(sample_data, "cached", lambda sample: tmp_path / "case")
+    monkeypatch.setattr(Installer, "ensure", lambda self, module: None)
+    slicer_app.module("RadiomicsSurvival")
+    slicer_app.start_up()
+    (listed,) = [one for one in slicer.modules.sampleDataSources["Manabi"] if one.sampleName == "LungTumour"]
+    ct, segmentation = listed.customDownloader(listed)
+    assert ct.GetName() == "Lung tumour (simulated)"
+    read = bridge.labelmap_from_segmentation(segmentation, ct)
+    assert read.segments == (TUMOUR,)
+    np.testing.assert_array_equal(read.volume.array, labels.array)
 
 
 def test_the_panel_s_settings_are_the_method_s():

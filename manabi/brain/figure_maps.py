@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,22 +13,19 @@ from matplotlib.patheffects import withStroke
 from manabi.brain.figure_page import (
     CAPTION,
     GAP,
-    INNER,
-    SIDE,
-    WIDTH,
     Row,
     draw_footer,
-    draw_notes,
     draw_row,
-    draw_top,
     grey,
     overlay,
+    report_page,
     row_width,
     scale_of,
 )
 from manabi.brain.figure_scene import Scene, View, window_of
 from manabi.plotting import colormaps, style
 from manabi.plotting.page import Page
+from manabi.plotting.report_page import INNER, SIDE
 from manabi.plotting.views import AXIAL, SAGITTAL, Look, letter, plane, show
 
 SPREAD = (0.3, 0.45, 0.6)
@@ -44,9 +42,9 @@ def draw_contrast(scene: Scene, path: Path) -> Path:
     name = next(key for key in scene.result.volumes if key != "unknowable")
     made = np.asarray(scene.layer(scene.result.volumes[name]), np.float32)
     unknown = np.asarray(scene.layer(scene.result.volumes["unknowable"]), np.float32)
-    page = Page(WIDTH)
+    page = report_page(scene)
     shown = name.replace("_", " ").replace("mra", "MRA")
-    top = draw_top(page, scene.result, f"BrainSeg: {shown}, computed from another contrast")
+    top = page.draw_top(f"BrainSeg: {shown}, computed from another contrast")
     whole = np.ones(scene.image.shape, bool)
     views = [*scene.spread_views(whole, AXIAL, SPREAD), *scene.views_through(whole)[1:]]
     scale = scale_of(scene, [*views, View(AXIAL, 0)], INNER, TALLEST_PX)
@@ -59,18 +57,28 @@ def draw_contrast(scene: Scene, path: Path) -> Path:
     top = draw_row(page, scene, Row(views, made, look, _stamped), SIDE, top + 44, scale)
     x = SIDE + row_width(scene, views, scale) + GAP
     _draw_projection(page, scene, made, look, x, end + 44, scale)
-    top = page.heading(SIDE, top + 6, "Where the synthetic image cannot be known from the source", INNER)
+    bottom = _draw_unknown(page, scene, views, unknown, top + 6, scale)
+    bottom = page.draw_notes(SIDE, bottom + 4, INNER)
+    draw_footer(page, scene, bottom + 6)
+    return page.save(path)
+
+
+def _draw_unknown(
+    page: Page, scene: Scene, views: Sequence[View], unknown: np.ndarray, top: float, scale: float
+) -> float:  # fmt: skip
+    """What cannot be known, in colours over the source; returns where it ends."""
+    top = page.heading(SIDE, top, "Where the synthetic image cannot be known from the source", INNER)
     colors = Look(colormaps.spread(), 0.0, 1.0)
 
     def paint(axes: Axes, view: View, size: tuple[float, float]) -> None:
+        """Draw it on a plane."""
         values = plane(unknown, view.axis, view.index)
         overlay(axes, values, colors, np.minimum(values, 0.85), size)
 
     bottom = draw_row(page, scene, Row(views, scene.image, grey(scene), paint, titled=False), SIDE, top, scale)
-    page.color_bar(x + 6, top + 8, bottom - top - 30, colors.colors, (0.0, 1.0), "unknowable: 0 shown, 1 guessed")
-    bottom = draw_notes(page, scene.result, SIDE, bottom + 4, INNER)
-    draw_footer(page, scene, bottom + 6)
-    return page.save(path)
+    x = SIDE + row_width(scene, views, scale) + GAP + 6
+    page.color_bar(x, top + 8, bottom - top - 30, colors.colors, (0.0, 1.0), "unknowable: 0 shown, 1 guessed")
+    return bottom
 
 
 def _stamped(axes: Axes, view: View, size: tuple[float, float]) -> None:
@@ -107,8 +115,8 @@ def draw_features(scene: Scene, path: Path) -> Path:
     rows = result.tables["features"].rows
     arrays = [np.asarray(scene.layer(v), np.float32) for v in list(result.volumes.values())[:MOST]]
     structure, layer = result.measurements.get("structure", ""), result.measurements.get("layer", "")
-    page = Page(WIDTH)
-    top = draw_top(page, result, f"BrainSeg: what layer {layer} sees of the {structure}")
+    page = report_page(scene)
+    top = page.draw_top(f"BrainSeg: what layer {layer} sees of the {structure}")
     views = _best_views(scene, arrays)
     width = (INNER - (COLUMNS - 1) * 2 * GAP) / COLUMNS
     scale = scale_of(scene, views, width, TALLEST_PX)
@@ -127,7 +135,7 @@ def draw_features(scene: Scene, path: Path) -> Path:
     ]
     if len(rows) > MOST:
         said.append(f"{len(rows) - MOST} more maps are not shown here.")
-    top = draw_notes(page, result, SIDE, top, INNER, said)
+    top = page.draw_notes(SIDE, top, INNER, said)
     draw_footer(page, scene, top + 6)
     return page.save(path)
 
@@ -153,6 +161,7 @@ def _draw_tile(
     colors = Look(colormaps.change(), -limit, limit)
 
     def paint(axes: Axes, view: View, size: tuple[float, float]) -> None:
+        """Draw the map on a plane."""
         if array is not None:
             values = plane(array, view.axis, view.index)
             overlay(axes, values, colors, np.abs(values) / limit, size)

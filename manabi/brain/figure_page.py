@@ -1,4 +1,4 @@
-"""What every figure of BrainSeg has: a title, alerts, rows of planes in one scale, notes, and how all this was made."""
+"""What every figure of BrainSeg has beside its title and notes: rows of planes in one scale, and a footer."""
 
 from __future__ import annotations
 
@@ -10,22 +10,18 @@ import numpy as np
 from matplotlib import colormaps as matplotlib_colormaps
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
-from matplotlib.patheffects import withStroke
 
 from manabi.brain.figure_scene import Scene, View
 from manabi.brain.method import BrainSeg
 from manabi.plotting import style
-from manabi.plotting.page import Page, line_height, text_width, wrap
-from manabi.plotting.views import Look, letter, outline, plane, show
-from manabi.result import Labelmap, Result
+from manabi.plotting.page import Page, text_width
+from manabi.plotting.report_page import ReportPage, how_made
+from manabi.plotting.views import Look, letter, outline, plane, scale_bar, show
+from manabi.result import Labelmap
 
-WIDTH, SIDE, GAP = 1600, 24, 8
-INNER = WIDTH - 2 * SIDE
+GAP = 8
 CAPTION = 22
 """Pixels above a plane for its title."""
-SIMULATED = "trained on simulated data"
-ALERTS = BrainSeg.alert_prefixes
-"""How warnings begin that belong into the red box."""
 OBLIQUE_DEG = 3.0
 """Tilt above which the figure says that its planes are not the patient's (our choice)."""
 BAR_MM, SHORT_BAR_MM, NARROW_MM = 50.0, 20.0, 100.0
@@ -38,48 +34,12 @@ LIGHTER = 0.25
 Paint = Callable[[Axes, View, tuple[float, float]], None]
 
 
-def alerts(result: Result) -> list[str]:
-    """Warnings that a reader must not overlook."""
-    return [w for w in result.warnings if w.startswith(ALERTS)]
+def report_page(scene: Scene) -> ReportPage:
+    """An empty page about the scene's result."""
+    return ReportPage(scene.result, BrainSeg.alert_prefixes)
 
 
-def notes(result: Result) -> list[str]:
-    """The other warnings, but for the one that has its own badge."""
-    return [w for w in result.warnings if not w.startswith(ALERTS) and SIMULATED not in w]
-
-
-def draw_top(page: Page, result: Result, title: str) -> float:
-    """Title, badge for a model that was trained on simulated data, and alerts; returns where what follows may start."""
-    page.text(SIDE, 30, title, style.TITLE, bold=True)
-    if any(SIMULATED in w for w in result.warnings):
-        badge = "Trained on simulated data; for research use"
-        width = text_width(badge, style.HEADING, True) + 28
-        page.box(WIDTH - SIDE - width, 12, width, 36, style.NOTICE, style.NOTICE_FILL)
-        page.text(WIDTH - SIDE - width / 2, 30, badge, style.HEADING, style.NOTICE, True, "center")
-    lines = [
-        ("• " if n == 0 else "   ") + line for text in alerts(result) for n, line in enumerate(wrap(text, INNER - 60))
-    ]  # fmt: skip
-    if not lines:
-        return 62.0
-    height = 20 + len(lines) * line_height()
-    page.box(SIDE, 62, INNER, height, style.ALERT, style.ALERT_FILL)
-    for n, line in enumerate(lines):
-        page.text(SIDE + 16, 72 + (n + 0.5) * line_height(), line)
-    return 62 + height + 14
-
-
-def draw_notes(page: Page, result: Result, left: float, top: float, width: float, texts: Sequence[str] = ()) -> float:
-    """Texts and the warnings that are no alerts; returns where they end."""
-    said = [*texts, *notes(result)]
-    if not said:
-        return top
-    top = page.heading(left, top, "Notes", width)
-    for text in said:
-        top = page.paragraph(left, top, text, width, style.SMALL) + 3
-    return top
-
-
-def draw_footer(page: Page, scene: Scene, top: float, first: str = "") -> None:
+def draw_footer(page: ReportPage, scene: Scene, top: float) -> None:
     """How the images are shown, and what made the result."""
     voxels = " × ".join(f"{s:.2f}" for s in scene.spacing_mm)
     parts = [
@@ -89,24 +49,8 @@ def draw_footer(page: Page, scene: Scene, top: float, first: str = "") -> None:
     ]
     if scene.tilt_deg > OBLIQUE_DEG:
         parts.append(f"the image's axes are tilted by {scene.tilt_deg:.0f}°: letters name the nearest direction")
-    page.band(SIDE, top, INNER, 1, style.RULE)
-    shown = f"{first} {'; '.join(parts)}.".strip()
-    top = page.paragraph(SIDE, top + 5, shown, INNER, style.SMALL, style.MUTED)
-    made = how_made(scene.result)
-    if made:
-        page.paragraph(SIDE, top, made, INNER, style.SMALL, style.MUTED)
-
-
-def how_made(result: Result) -> str:
-    """Version, task and model; empty where the result does not know."""
-    known = result.provenance
-    if not known:
-        return ""
-    used, settings = known.get("bundle"), known.get("parameters", {})
-    parts = [f"Manabi {known.get('manabi', '')}", f"task {settings.get('task', 'structures')}"]
-    if used:
-        parts.append(f"bundle {used.get('name')} {used.get('version')} ({str(used.get('weights_sha256', ''))[:12]})")
-    return " · ".join(parts) + " · not a medical device; the reader decides."
+    task = scene.result.provenance.get("parameters", {}).get("task", "structures")
+    page.draw_footer(top, f"{'; '.join(parts)}.", how_made(scene.result, [f"task {task}"]))
 
 
 # --- planes -----------------------------------------------------------------------------------------------------------
@@ -167,7 +111,7 @@ def draw_row(page: Page, scene: Scene, row: Row, left: float, top: float, scale:
             row.paint(axes, view, size)
         letter(axes, view.axis, row.look.letters)
         if number == 0:
-            scale_bar(axes, size)
+            scale_bar(axes, size, BAR_MM if size[0] >= NARROW_MM else SHORT_BAR_MM)
         axes.set(xlim=(0, size[0]), ylim=(size[1], 0))
         left += width + GAP
     return start + tallest + GAP
@@ -176,18 +120,6 @@ def draw_row(page: Page, scene: Scene, row: Row, left: float, top: float, scale:
 def row_width(scene: Scene, views: Sequence[View], scale: float) -> float:
     """Pixels that a row takes."""
     return sum(scene.size_mm(view.axis)[0] for view in views) * scale + GAP * (len(views) - 1)
-
-
-def scale_bar(axes: Axes, size: tuple[float, float]) -> None:
-    """A bar of 5 cm at the lower left; of 2 cm on a narrow plane."""
-    width, height = size
-    long = BAR_MM if width >= NARROW_MM else SHORT_BAR_MM
-    left, y = 0.03 * width, 0.965 * height
-    halo = [withStroke(linewidth=4, foreground="#000000")]
-    axes.plot([left, left + long], [y, y], color="#ffffff", linewidth=2.5, solid_capstyle="butt", path_effects=halo)
-    axes.text(left + long / 2, y - 0.015 * height, f"{long / 10:.0f} cm", color="#ffffff", ha="center", va="bottom",
-              fontproperties=style.font(style.SMALL),
-              path_effects=[withStroke(linewidth=2, foreground="#000000")])  # fmt: skip
 
 
 def shown_color(color: tuple[float, float, float]) -> str:
@@ -199,6 +131,7 @@ def outlines(labels: np.ndarray, labelmap: Labelmap, width: float = 1.3) -> Pain
     """Draws the edges of all labels in their colours."""
 
     def paint(axes: Axes, view: View, size: tuple[float, float]) -> None:
+        """Draw them on a plane."""
         cut = plane(labels, view.axis, view.index)
         for segment in labelmap.segments:
             outline(axes, cut == segment.label, size, shown_color(segment.color), width)

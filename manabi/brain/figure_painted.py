@@ -11,18 +11,15 @@ from matplotlib.axes import Axes
 
 from manabi.brain.figure_page import (
     GAP,
-    SIDE,
-    WIDTH,
     Paint,
     Row,
     doubt_colors,
     draw_footer,
-    draw_notes,
     draw_row,
-    draw_top,
     grey,
     outlines,
     overlay,
+    report_page,
     scale_of,
     shown_color,
 )
@@ -31,8 +28,9 @@ from manabi.brain.propagate_input import find_painted
 from manabi.errors import InvalidInputError
 from manabi.plotting import style
 from manabi.plotting.page import Page, chart, set_font
+from manabi.plotting.report_page import SIDE, WIDTH
 from manabi.plotting.views import AXIAL, CORONAL, SAGITTAL, Look, canonical, outline, plane
-from manabi.result import Labelmap
+from manabi.result import Labelmap, Table
 from manabi.volume import Volume
 
 IMAGES_PX, NUMBERS_PX = 1014, 514
@@ -72,15 +70,15 @@ def draw_propagated(scene: Scene, inputs: Mapping[str, Volume], path: Path) -> P
     if "painted" not in inputs:
         raise InvalidInputError("The figure of a propagation needs its input painted. Give it with the image.")
     near = scene.around(scene.labels(scene.result.labelmaps["propagated"]) > 0, MARGIN_MM)
-    page = Page(WIDTH)
-    top = draw_top(page, scene.result, "BrainSeg: painted slices, propagated to the volume")
+    page = report_page(scene)
+    top = page.draw_top("BrainSeg: painted slices, propagated to the volume")
     left_end = _draw_slices(page, near, _painting(near, inputs["painted"]), top)
     left = WIDTH - SIDE - NUMBERS_PX
     whole = _painting(scene, inputs["painted"])
     right_end = _draw_labels(page, scene, whole, left, top)
     right_end = _draw_scores(page, scene, whole, left, right_end + 12)
     right_end = _draw_across(page, scene, whole, left, right_end + 12)
-    right_end = draw_notes(page, scene.result, left, right_end + 8, NUMBERS_PX, _said(whole))
+    right_end = page.draw_notes(left, right_end + 8, NUMBERS_PX, _said(whole))
     draw_footer(page, scene, max(left_end, right_end) + 6)
     return page.save(path)
 
@@ -170,6 +168,7 @@ def _unsure(painting: Painting, look: Look) -> Paint:
     """Uncertainty in colours, the result's edge in thin white."""
 
     def paint(axes: Axes, view: View, size: tuple[float, float]) -> None:
+        """Draw both on a plane."""
         values = plane(painting.uncertainty, view.axis, view.index)
         overlay(axes, values, look, 1.3 * values, size)
         cut = plane(painting.labels, view.axis, view.index)
@@ -187,6 +186,7 @@ def _draw_across(page: Page, scene: Scene, painting: Painting, left: float, top:
     edges = outlines(painting.labels, painting.labelmap, 1.2)
 
     def paint(axes: Axes, view: View, size: tuple[float, float]) -> None:
+        """Draw the painted slices as lines, and the result's edges."""
         for index in painting.slices:
             x, y = _line(scene, view.axis, painting.axis, index, size)
             axes.plot(x, y, color=PAINT_COLOR, linewidth=0.9, alpha=0.8)
@@ -232,17 +232,7 @@ def _draw_scores(page: Page, scene: Scene, painting: Painting, left: float, top:
         return page.paragraph(left, top, "No slice could be left out, so accuracy is not known.", NUMBERS_PX)
     top = page.heading(left, top, "Each painted slice, predicted from the others", NUMBERS_PX)
     axes = chart(page, left + 44, top + 8, NUMBERS_PX - 54, CHART_PX, ("bottom", "left"))
-    colors = {segment.label: segment.color for segment in painting.labelmap.segments}
-    lowest = 0.9
-    for label, axis, index, dice, shape, _ in table.rows:
-        place, along = _place_mm(scene, int(axis or 0), int(index or 0))
-        if along != painting.axis:
-            continue
-        color = shown_color(colors.get(int(label or 0), (0.5, 0.5, 0.5)))
-        axes.plot([place], [float(shape or 0)], "o", color=style.PAPER, markeredgecolor=style.BEFORE, markersize=6)
-        axes.plot([place], [float(dice or 0)], "o", color=color, markeredgecolor=style.INK, markersize=7)
-        lowest = min(lowest, float(dice or 0), float(shape or 0))
-    axes.set_ylim(max(np.floor(10 * lowest - 0.5) / 10, 0.0), 1.02)
+    _plot_scores(axes, scene, painting, table)
     name, plus, minus, _ = WORDS[painting.axis]
     axes.set_xlabel(f"{name} place (mm, {minus} to {plus})", fontproperties=style.font(style.SMALL), color=style.INK)
     axes.set_ylabel("Dice", fontproperties=style.font(style.SMALL), color=style.INK)
@@ -251,6 +241,21 @@ def _draw_scores(page: Page, scene: Scene, painting: Painting, left: float, top:
     end = top + 8 + CHART_PX + 44
     text = "Filled: prediction, in the label's colour; hollow: interpolation of shapes alone. 1 is perfect."
     return page.paragraph(left, end, text, NUMBERS_PX, style.SMALL, style.MUTED)
+
+
+def _plot_scores(axes: Axes, scene: Scene, painting: Painting, table: Table) -> None:
+    """A filled and a hollow point for each label of each slice that is cut along the figure's axis."""
+    colors = {segment.label: segment.color for segment in painting.labelmap.segments}
+    lowest = 0.9
+    for label, *numbers in table.rows:
+        axis, index, dice, shape = (float(number or 0) for number in numbers[:4])
+        place, along = _place_mm(scene, int(axis), int(index))
+        if along == painting.axis:
+            color = shown_color(colors.get(int(label or 0), (0.5, 0.5, 0.5)))
+            axes.plot([place], [shape], "o", color=style.PAPER, markeredgecolor=style.BEFORE, markersize=6)
+            axes.plot([place], [dice], "o", color=color, markeredgecolor=style.INK, markersize=7)
+            lowest = min(lowest, dice, shape)
+    axes.set_ylim(max(np.floor(10 * lowest - 0.5) / 10, 0.0), 1.02)
 
 
 def _ticks(axes: Axes) -> None:

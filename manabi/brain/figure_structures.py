@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,19 +11,15 @@ from matplotlib.axes import Axes
 
 from manabi.brain.figure_page import (
     CAPTION,
-    SIDE,
-    WIDTH,
     Paint,
     Row,
-    alerts,
     doubt_colors,
     draw_footer,
-    draw_notes,
     draw_row,
-    draw_top,
     grey,
     outlines,
     overlay,
+    report_page,
     row_width,
     scale_of,
     shown_color,
@@ -32,6 +29,7 @@ from manabi.brain.report import PLAUSIBLE_ML
 from manabi.brain.structures import COLORS, SIDED, STRUCTURES
 from manabi.plotting import style
 from manabi.plotting.page import Page
+from manabi.plotting.report_page import SIDE, WIDTH, ReportPage
 from manabi.plotting.views import AXIAL, CORONAL, Look, outline, plane
 from manabi.result import Cell
 
@@ -57,15 +55,15 @@ REASONS = {"mean confidence": "confidence", "adults have": "both", "none was fou
 
 def draw_structures(scene: Scene, path: Path) -> Path:
     """Draw the figure; see :func:`manabi.brain.figure.draw_result`."""
-    page = Page(WIDTH)
-    top = draw_top(page, scene.result, "BrainSeg: brain structures")
+    page = report_page(scene)
+    top = page.draw_top("BrainSeg: brain structures")
     labels = scene.labels(scene.result.labelmaps["structures"])
     left_end = _draw_images(page, scene, labels, top)
     left = WIDTH - SIDE - NUMBERS_PX
     right_end = _draw_table(page, scene, left, top)
     right_end = _draw_ranges(page, scene, left, right_end + 12)
     right_end = _draw_confidence(page, scene, labels, left, right_end + 12)
-    right_end = draw_notes(page, scene.result, left, right_end + 8, NUMBERS_PX)
+    right_end = page.draw_notes(left, right_end + 8, NUMBERS_PX)
     draw_footer(page, scene, max(left_end, right_end) + 6)
     return page.save(path)
 
@@ -113,6 +111,7 @@ def _doubt(labels: np.ndarray, confidence: np.ndarray, low: np.ndarray, look: Lo
     """Colours where the answer is unsure, red edges around patches below the limit."""
 
     def paint(axes: Axes, view: View, size: tuple[float, float]) -> None:
+        """Draw both on a plane, and the structures' edges in thin white."""
         sure = plane(confidence, view.axis, view.index)
         overlay(axes, sure, look, (1.0 - sure) / CLEAR, size)
         cut = plane(labels, view.axis, view.index)
@@ -141,9 +140,9 @@ def _rows(scene: Scene) -> dict[str, dict[str, dict[str, Cell]]]:
     return {name: found[name] for name in STRUCTURES if name in found}
 
 
-def _marked(scene: Scene, structure: str) -> set[str]:
+def _marked(page: ReportPage, structure: str) -> set[str]:
     """Columns of a structure's row that an alert is about."""
-    said = [text for text in alerts(scene.result) if f"the {structure}" in text]
+    said = [text for text in page.alerts if f"the {structure}" in text]
     return {column for text in said for reason, column in REASONS.items() if reason in text}
 
 
@@ -155,30 +154,34 @@ def text_of(value: Cell, decimals: int, sign: bool = False) -> str:
     return f"{rounded:{'+' if sign and rounded else ''}.{decimals}f}".replace("-", "−")
 
 
-def _draw_table(page: Page, scene: Scene, left: float, top: float) -> float:
+def _draw_table(page: ReportPage, scene: Scene, left: float, top: float) -> float:
     top = page.heading(left, top, "Volumes (mL)", NUMBERS_PX)
     columns = (("right", 190), ("left", 266), ("both", 346), ("R − L (%)", 428), ("confidence", NUMBERS_PX))
     for name, x in columns:
         page.text(left + x, top + ROW_PX / 2, name, style.SMALL, style.MUTED, align="right")
     for structure, sides in _rows(scene).items():
         top += ROW_PX
-        whole, marked = sides.get("both", sides.get("", {})), _marked(scene, structure)
-        decimals = 0 if float(whole.get("volume_ml") or 0) >= 200 else 1
-        cells = {
-            "right": text_of(sides.get("right", {}).get("volume_ml"), decimals) if structure in SIDED else "",
-            "left": text_of(sides.get("left", {}).get("volume_ml"), decimals) if structure in SIDED else "",
-            "both": text_of(whole.get("volume_ml"), decimals),
-            "difference": text_of(whole.get("left_right_difference_percent"), 1, True) if structure in SIDED else "",
-            "confidence": text_of(whole.get("confidence"), 2),
-        }
-        if any(f"the {structure}" in text for text in alerts(scene.result)):
+        marked = _marked(page, structure)
+        if any(f"the {structure}" in text for text in page.alerts):
             page.band(left - 4, top + 1, NUMBERS_PX + 8, ROW_PX - 2, style.ALERT_FILL)
         page.band(left, top + ROW_PX / 2 - 6, 12, 12, shown_color(COLORS[structure]))
         page.text(left + 20, top + ROW_PX / 2, structure.capitalize())
-        for (key, cell), (_, x) in zip(cells.items(), columns, strict=True):
+        for (key, cell), (_, x) in zip(_cells(structure, sides).items(), columns, strict=True):
             color = style.ALERT if key in marked else style.INK
             page.text(left + x, top + ROW_PX / 2, cell, color=color, bold=key == "both" or key in marked, align="right")
     return top + ROW_PX
+
+
+def _cells(structure: str, sides: Mapping[str, Mapping[str, Cell]]) -> dict[str, str]:
+    """A structure's row as text, by what the columns hold; sides are empty where it has none."""
+    whole = sides.get("both", sides.get("", {}))
+    decimals = 0 if float(whole.get("volume_ml") or 0) >= 200 else 1
+    cells = {side: text_of(sides.get(side, {}).get("volume_ml"), decimals) for side in ("right", "left")}
+    cells["both"] = text_of(whole.get("volume_ml"), decimals)
+    cells["difference"] = text_of(whole.get("left_right_difference_percent"), 1, True)
+    if structure not in SIDED:
+        cells |= {"right": "", "left": "", "difference": ""}
+    return cells | {"confidence": text_of(whole.get("confidence"), 2)}
 
 
 def _draw_ranges(page: Page, scene: Scene, left: float, top: float) -> float:

@@ -104,3 +104,27 @@ def outline(axes: Axes, mask: np.ndarray, size: tuple[float, float], color: str,
     lines.set_path_effects([effects.withStroke(linewidth=width + 1.2, foreground="#000000b0")])
     axes.set(xlim=(0, size[0]), ylim=(size[1], 0))
     return True
+
+
+def scale_bar(
+    axes: Axes, size: tuple[float, float], length_mm: float, at: tuple[float, float, float] = (0.03, 0.965, 0.015)
+) -> None:  # fmt: skip
+    """A white bar at the lower left of a shown plane, with its length in cm above.
+
+    Args:
+        axes: where the plane is shown.
+        size: width and height of the plane in mm.
+        length_mm: of the bar.
+        at: start from the left, height from the top, and gap below the words, as fractions of the plane.
+    """
+    width, height = size
+    left, y = at[0] * width, at[1] * height
+    halo = [effects.withStroke(linewidth=4, foreground="#000000")]
+    axes.plot(
+        [left, left + length_mm], [y, y], color="#ffffff", linewidth=2.5, solid_capstyle="butt", path_effects=halo
+    )
+    axes.text(
+        left + length_mm / 2, y - at[2] * height, f"{length_mm / 10:.0f} cm", color="#ffffff", ha="center", va="bottom",
+        fontproperties=style.font(style.SMALL), path_effects=[effects.withStroke(linewidth=2, foreground="#000000")],
+    )  # fmt: skip
+    axes.set(xlim=(0, width), ylim=(height, 0))

@@ -8,17 +8,8 @@ from pathlib import Path
 from manabi.errors import InvalidInputError
 from manabi.plotting import style
 from manabi.plotting.page import Page
-from manabi.radiomics.figure_page import (
-    GAP,
-    INNER,
-    SIDE,
-    WIDTH,
-    draw_footer,
-    draw_notes,
-    draw_rows,
-    draw_top,
-    number_text,
-)
+from manabi.plotting.report_page import INNER, SIDE, WIDTH
+from manabi.radiomics.figure_page import GAP, draw_rows, made_by, number_text, report_page
 from manabi.radiomics.figure_planes import Scene, draw_planes, shown
 from manabi.radiomics.figure_risk import draw_bars, draw_survival
 from manabi.result import Result, Table
@@ -62,8 +53,8 @@ def draw_result(inputs: Mapping[str, Volume], result: Result, folder: Path) -> l
 
 def _draw(scene: Scene, result: Result, title: str, path: Path) -> Path:
     """Planes and key features; of a prediction also its numbers and charts."""
-    page = Page(WIDTH)
-    top = draw_top(page, result, title)
+    page = report_page(result)
+    top = page.draw_top(title)
     left = SIDE + PLANES_SHARE * INNER + GAP
     planes = draw_planes(page, scene, SIDE, top, PLANES_SHARE * INNER - GAP, TALLEST)
     width = WIDTH - SIDE - left
@@ -75,8 +66,8 @@ def _draw(scene: Scene, result: Result, title: str, path: Path) -> Path:
     if risk:
         planes, table = _charts(page, result, (planes, PLANES_SHARE * INNER - GAP), (left, table, width))
     top = max(planes, table) + GAP
-    top = draw_notes(page, result, top) + GAP
-    draw_footer(page, result, top, SHOWN_AS)
+    top = page.draw_notes(SIDE, top, INNER) + GAP
+    page.draw_footer(top, SHOWN_AS, made_by(result))
     return page.save(path)
 
 

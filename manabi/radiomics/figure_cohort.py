@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from manabi.plotting import style
 from manabi.plotting.page import Page, chart, set_font
+from manabi.plotting.report_page import INNER, SIDE
 from manabi.radiomics.cohort.plots_parts import color, dash, marker, round_ticks
-from manabi.radiomics.figure_page import (
-    GAP,
-    INNER,
-    SIDE,
-    WIDTH,
-    draw_footer,
-    draw_notes,
-    draw_rows,
-    draw_top,
-    number_text,
-)
+from manabi.radiomics.figure_page import GAP, draw_rows, made_by, number_text, report_page
 from manabi.radiomics.figure_risk import draw_bars, draw_survival
 from manabi.result import Plot, Result
 
@@ -27,12 +19,13 @@ HALF = (INNER - 2 * GAP) / 2
 RIGHT = SIDE + HALF + 2 * GAP
 LINES = 300
 FOREST = 46
+SHOWN_AS = "All numbers are out of fold: no patient was predicted by a model that had seen them."
 
 
 def draw_cohort(result: Result, path: Path) -> Path:
     """Draw the result of a fit; returns the PNG."""
-    page = Page(WIDTH)
-    top = draw_top(page, result, "A model of a cohort: validation")
+    page = report_page(result)
+    top = page.draw_top("A model of a cohort: validation")
     facts = "   ".join(f"{k.replace('_', ' ')}: {number_text(result.measurements.get(k))}" for k in
                        ("patients", "events", "candidate_features", "model", "block", "model_inputs"))  # fmt: skip
     page.text(SIDE, top + 8, facts, style.BODY)
@@ -51,10 +44,8 @@ def draw_cohort(result: Result, path: Path) -> Path:
     top = max(row) + GAP
     if "selection" in result.plots:
         top = draw_bars(page, result.plots["selection"], SIDE, top, INNER, signed=False)
-    top = draw_notes(page, result, top + GAP) + GAP
-    draw_footer(
-        page, result, top, "All numbers are out of fold: no patient was predicted by a model that had seen them."
-    )
+    top = page.draw_notes(SIDE, top + GAP, INNER) + GAP
+    page.draw_footer(top, SHOWN_AS, made_by(result))
     return page.save(path)
 
 
@@ -100,12 +91,16 @@ def draw_lines(page: Page, plot: Plot, left: float, top: float, width: float) ->
     set_font(axes)
     for text, set_label in ((plot.x_label, axes.set_xlabel), (plot.y_label, axes.set_ylabel)):
         set_label(style.printable(text), fontproperties=style.font(style.SMALL), color=style.INK, parse_math=False)
-    end = top + LINES + 58
-    for k, name in enumerate(plot.series):
-        page.band(left + 4 + 370 * (k % 2), end - 2, 24, 3, color(k))
-        page.text(left + 36 + 370 * (k % 2), end, name, style.SMALL)
-        end += 20 if k % 2 or k == len(plot.series) - 1 else 0
-    return end + 6
+    return _draw_legend(page, list(plot.series), left, top + LINES + 58)
+
+
+def _draw_legend(page: Page, names: Sequence[str], left: float, top: float) -> float:
+    """The lines' names in two columns; returns where they end."""
+    for k, name in enumerate(names):
+        row, column = divmod(k, 2)
+        page.band(left + 4 + 370 * column, top + 20 * row - 2, 24, 3, color(k))
+        page.text(left + 36 + 370 * column, top + 20 * row, name, style.SMALL)
+    return top + 20 * -(-len(names) // 2) + 6
 
 
 def _differences(page: Page, result: Result, left: float, top: float, width: float) -> float:

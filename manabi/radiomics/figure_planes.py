@@ -6,12 +6,22 @@ from dataclasses import dataclass
 
 import numpy as np
 from matplotlib import colormaps
-from matplotlib.axes import Axes
-from matplotlib.patheffects import withStroke
 
 from manabi.plotting import style
 from manabi.plotting.page import Page
-from manabi.plotting.views import AXIAL, CORONAL, SAGITTAL, Look, canonical, letter, outline, plane, show, size_mm
+from manabi.plotting.views import (
+    AXIAL,
+    CORONAL,
+    SAGITTAL,
+    Look,
+    canonical,
+    letter,
+    outline,
+    plane,
+    scale_bar,
+    show,
+    size_mm,
+)
 from manabi.radiomics.figure_page import GAP
 from manabi.result import Labelmap
 from manabi.volume import Volume
@@ -21,7 +31,7 @@ MARGIN_MM = 25.0
 LUNG, SOFT = (-1350.0, 250.0), (-160.0, 240.0)
 """Windows of CT in HU: where most of what is shown is air, and elsewhere."""
 AIR_HU = -300.0
-BAR_MM = 20.0
+BAR_MM, BAR_AT = 20.0, (0.04, 0.955, 0.02)
 TITLES = {AXIAL: "Axial", CORONAL: "Coronal", SAGITTAL: "Sagittal"}
 
 
@@ -87,20 +97,10 @@ def draw_planes(page: Page, scene: Scene, left: float, top: float, width: float,
             outline(axes, cut == segment.label, size, shown(segment.color))
         letter(axes, axis, "#ffffff")
         if axis == AXIAL:
-            _bar(axes, size)
+            scale_bar(axes, size, BAR_MM, BAR_AT)
         axes.set(xlim=(0, size[0]), ylim=(size[1], 0))
         left += size[0] * scale + GAP
     return top + 22 + height + GAP
-
-
-def _bar(axes: Axes, size: tuple[float, float]) -> None:
-    """A bar of 2 cm at the lower left."""
-    x, y = 0.04 * size[0], 0.955 * size[1]
-    halo = [withStroke(linewidth=4, foreground="#000000")]
-    axes.plot([x, x + BAR_MM], [y, y], color="#ffffff", linewidth=2.5, solid_capstyle="butt", path_effects=halo)
-    axes.text(x + BAR_MM / 2, y - 0.02 * size[1], "2 cm", color="#ffffff", ha="center", va="bottom",
-              fontproperties=style.font(style.SMALL),
-              path_effects=[withStroke(linewidth=2, foreground="#000000")])  # fmt: skip
 
 
 def shown(color: tuple[float, float, float]) -> str:

@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 
 from manabi.plotting import style
 from manabi.plotting.page import Page, chart, set_font
+from manabi.plotting.report_page import fitted
 from manabi.radiomics.cohort.plots_parts import color, dash, round_ticks, time_ticks
-from manabi.radiomics.figure_page import fitted
 from manabi.result import Plot, Table
 
 PATIENTS = "this patient, predicted"

@@ -8,20 +8,11 @@ import numpy as np
 
 from manabi.plotting import style
 from manabi.plotting.page import Page, chart, set_font, text_width
-from manabi.plotting.views import CORONAL, SAGITTAL, letter, show
+from manabi.plotting.report_page import INNER, SIDE, WIDTH, ReportPage
+from manabi.plotting.views import CORONAL, SAGITTAL, letter, scale_bar, show
 from manabi.result import Result
-from manabi.slices.figure_page import (
-    GAP,
-    INNER,
-    SIDE,
-    WIDTH,
-    draw_alerts,
-    draw_footer,
-    draw_slice,
-    draw_title,
-    notes,
-)
-from manabi.slices.figure_parts import BRIGHT, DARK, SHORT, Scene, Shown, level_line, look, scale_bar
+from manabi.slices.figure_page import GAP, draw_footer, draw_slice, report_page
+from manabi.slices.figure_parts import BAR_MM, BRIGHT, DARK, SHORT, Scene, Shown, level_line, look
 from manabi.slices.reading import NAMES
 from manabi.slices.representative import Chosen
 from manabi.volume import Volume
@@ -56,9 +47,8 @@ def draw_markers(volume: Volume, result: Result, folder: Path) -> list[Path]:
 
 
 def _draw_levels(scene: Scene, path: Path) -> Path:
-    page = Page(WIDTH)
-    top = draw_title(page, scene.result, "SliceMarker: lung apex, carina, diaphragm")
-    top = draw_alerts(page, scene.result, top)
+    page = report_page(scene)
+    top = page.draw_top("SliceMarker: lung apex, carina, diaphragm")
     top = _draw_triptych(page, scene, top) + 18
     left, bottom = _draw_planes(page, scene, top)
     right = _draw_numbers(page, scene, left, top, WIDTH - SIDE - left)
@@ -131,7 +121,7 @@ def _draw_planes(page: Page, scene: Scene, top: float) -> tuple[float, float]:
         axes.set_facecolor("#000000")
         show(axes, pixels, size, look())
         letter(axes, axis, "#ffffff")
-        scale_bar(axes, size)
+        scale_bar(axes, size, BAR_MM)
         for one in scene.levels:
             y = scene.limits_mm[1] - (one.z_mm or 0.0)
             level_line(axes, one, y, size[0], named=axis == CORONAL)
@@ -173,7 +163,7 @@ def _ticks(low: float, high: float) -> np.ndarray:
     return np.arange(np.ceil(low / step) * step, high, step)
 
 
-def _draw_numbers(page: Page, scene: Scene, left: float, top: float, width: float) -> float:
+def _draw_numbers(page: ReportPage, scene: Scene, left: float, top: float, width: float) -> float:
     """What was measured, and the warnings that are no alerts."""
     top = page.heading(left, top, "Levels", width)
     for one in scene.markers:
@@ -191,11 +181,7 @@ def _draw_numbers(page: Page, scene: Scene, left: float, top: float, width: floa
             page.text(left + 17, top + 8, name, color=style.MUTED)
             page.text(left + width, top + 8, f"{found[key]}{unit}", align="right")
             top += 22
-    if notes(scene.result):
-        top = page.heading(left, top + 14, "Notes", width)
-    for text in notes(scene.result):
-        top = page.paragraph(left, top, text, width, style.SMALL) + 3
-    return top
+    return page.draw_notes(left, top + 14, width) if page.notes else top
 
 
 # --- the representative slices ----------------------------------------------------------------------------------------
@@ -203,10 +189,9 @@ def _draw_numbers(page: Page, scene: Scene, left: float, top: float, width: floa
 
 def _draw_sheet(scene: Scene, path: Path) -> Path:
     """All representative slices in rows, in one scale."""
-    page = Page(WIDTH)
+    page = report_page(scene)
     noun = "slice" if len(scene.chosen) == 1 else "slices"
-    top = draw_title(page, scene.result, f"SliceMarker: {len(scene.chosen)} representative {noun}")
-    top = draw_alerts(page, scene.result, top)
+    top = page.draw_top(f"SliceMarker: {len(scene.chosen)} representative {noun}")
     shown = scene.chosen[:MOST]
     columns = min(max(len(shown), 3), COLUMNS)
     width = (INNER - (columns - 1) * GAP) / columns

@@ -179,18 +179,6 @@ def look() -> Look:
     return Look(matplotlib_colormaps["gray"], level - width / 2, level + width / 2)
 
 
-def scale_bar(axes: Axes, size: tuple[float, float]) -> None:
-    """A bar of 5 cm at the lower left."""
-    width, height = size
-    left, y = 0.03 * width, 0.965 * height
-    axes.plot([left, left + BAR_MM], [y, y], color="#ffffff", linewidth=2.5, solid_capstyle="butt",
-              path_effects=[withStroke(linewidth=4, foreground="#000000")])  # fmt: skip
-    axes.text(left + BAR_MM / 2, y - 0.015 * height, "5 cm", color="#ffffff", ha="center", va="bottom",
-              fontproperties=style.font(style.SMALL),
-              path_effects=[withStroke(linewidth=2, foreground="#000000")])  # fmt: skip
-    axes.set(xlim=(0, width), ylim=(height, 0))
-
-
 def level_line(axes: Axes, one: Shown, y: float, width: float, *, named: bool) -> None:
     """A marker's level across an image from the front or the side."""
     axes.plot([0, width], [y, y], color=BRIGHT[one.marker], linewidth=1.3,
@@ -199,5 +187,3 @@ def level_line(axes: Axes, one: Shown, y: float, width: float, *, named: bool) -
         axes.text(0.985 * width, y, SHORT[one.marker], color=BRIGHT[one.marker], ha="right", va="bottom",
                   fontproperties=style.font(style.SMALL, True),
                   path_effects=[withStroke(linewidth=2, foreground="#000000")])  # fmt: skip
-
-

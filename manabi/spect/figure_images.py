@@ -244,10 +244,7 @@ def draw_images(page: Page, images: StudyImages, left: float, top: float, width:
         for view, size in zip(views, sizes, strict=True):
             w, h = size[0] * scale, size[1] * scale
             axes = page.axes(x, top + (row_px - h) / 2, w, h, style.RULE)
-            show(axes, plane(row.array, view.axis, view.index), size, row.look)
-            letter(axes, view.axis, row.look.letters)
-            if row.outlines:
-                draw_regions(axes, images, view, size, 1.0)
+            _draw_plane(axes, images, row, view, size)
             if row is rows[0] and view == View(AXIAL, images.peak[0], view.title) and not images.is_flat:
                 _mark_cuts(axes, images, size)
             x += w + gap
@@ -255,6 +252,14 @@ def draw_images(page: Page, images: StudyImages, left: float, top: float, width:
         page.color_bar(x + 4, top + 6, row_px - 12, row.look.colors, limits, row.label, row.extend)
         top += row_px + gap
     return top
+
+
+def _draw_plane(axes: Axes, images: StudyImages, row: _Row, view: View, size: tuple[float, float]) -> None:
+    """One image of a row, with its letters and, where the row has them, the regions."""
+    show(axes, plane(row.array, view.axis, view.index), size, row.look)
+    letter(axes, view.axis, row.look.letters)
+    if row.outlines:
+        draw_regions(axes, images, view, size, 1.0)
 
 
 def _mark_cuts(axes: Axes, images: StudyImages, size: tuple[float, float]) -> None:

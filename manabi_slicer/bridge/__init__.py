@@ -21,6 +21,7 @@ _HOMES = {
     "landmark_position": "landmarks",
     "result_from_nodes": "readback",
     "result_to_nodes": "results",
+    "segment_names": "segmentations",
     "table_rows": "tables",
     "undo": "undoing",
     "volume_from_node": "volumes",

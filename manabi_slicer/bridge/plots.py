@@ -19,8 +19,11 @@ COLORS = ((0.0, 0.45, 0.70), (0.84, 0.37, 0.0), (0.0, 0.62, 0.45), (0.80, 0.47, 
           (0.34, 0.71, 0.91))  # fmt: skip
 """Colours that colour-blind readers tell apart (Okabe and Ito)."""
 MARK_COLOR = (0.15, 0.15, 0.15)
-HEADROOM = 1.7
-"""Bars end at so small a part of the axis that the legend does not cover them (our choice)."""
+HEADROOM, FOOTROOM = 0.7, 0.06
+"""Room above the highest bar, for the legend, and below one that hangs down, in heights of all bars (our choice)."""
+LONGEST_NAME, LONGEST_LINE = 40, 88
+"""Characters of a name and of a line in the title of an axis of bars (our choice): what is longer than the view is cut.
+Whole names are in the chart's table."""
 CATEGORY = "category"
 
 
@@ -126,13 +129,29 @@ def _numbers(table: Table, column: str) -> list[float]:
 
 
 def _x_title(plot: Plot) -> str:
-    """Slicer puts no words under bars, so the title of the axis says what stands at 0, 1, 2, ..."""
-    return ", ".join(f"{place} {name}" for place, name in enumerate(plot.categories)) or plot.x_label
+    """Slicer puts no words under bars, so the title of the axis says what stands at 0, 1, 2, ..., in several lines."""
+    lines: list[str] = []
+    for place, name in enumerate(plot.categories):
+        item = f"{place} {_shortened(name)}"
+        if lines and len(lines[-1]) + len(item) + 2 <= LONGEST_LINE:
+            lines[-1] += f", {item}"
+        else:
+            lines.append(item)
+    return ",\n".join(lines) or plot.x_label
+
+
+def _shortened(name: str) -> str:
+    """A name without its middle where it is long: features differ at both ends."""
+    if len(name) <= LONGEST_NAME:
+        return name
+    kept = LONGEST_NAME - 1
+    return f"{name[: kept // 2]}…{name[-(kept - kept // 2) :]}"
 
 
 def _leave_room_for_the_legend(chart: vtkMRMLPlotChartNode, plot: Plot) -> None:
-    """Slicer draws the legend into the upper right corner, over whatever is there."""
+    """Slicer draws the legend into the upper right corner, over whatever is there; no bar ends on the frame."""
     values = [y for _, ys in plot.series.values() for y in ys if math.isfinite(y)]
-    if plot.kind == "bar" and values and max(values) > 0:
+    low, high = min([0.0, *values]), max([0.0, *values])
+    if plot.kind == "bar" and high > low:
         chart.SetYAxisRangeAuto(False)
-        chart.SetYAxisRange(min(0.0, *values), HEADROOM * max(values))
+        chart.SetYAxisRange(low - (FOOTROOM * (high - low) if low < 0 else 0.0), high + HEADROOM * (high - low))

@@ -65,6 +65,14 @@ def labelmap_to_node(
     return node
 
 
+def segment_names(node: vtkMRMLSegmentationNode | None) -> dict[str, str]:
+    """Names of the segments by identifier, in their order; empty without a segmentation."""
+    if node is None:
+        return {}
+    segmentation = node.GetSegmentation()
+    return {one: segmentation.GetSegment(one).GetName() for one in segmentation.GetSegmentIDs()}
+
+
 def build_segmentation(
     labelmap: Labelmap, ijk_to_local: np.ndarray, algorithm: str, previous: vtkMRMLSegmentationNode | None = None
 ) -> vtkMRMLSegmentationNode:

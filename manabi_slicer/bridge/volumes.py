@@ -12,7 +12,7 @@ from vtk.util import numpy_support
 from manabi.errors import InvalidInputError
 from manabi.volume import Volume
 from manabi_slicer.bridge import dicom
-from manabi_slicer.bridge.attributes import MODALITY, UNITS, described, is_a, set_text
+from manabi_slicer.bridge.attributes import CAUTION, MODALITY, UNITS, described, is_a, set_text
 from manabi_slicer.bridge.geometry import as_vtk, ijk_to_world
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ def volume_from_node(node: vtkMRMLScalarVolumeNode, *, modality: str | None = No
         units=dicom.units_of(node, kind),
         name=name,
         source=dicom.source_of(node),
+        caution=node.GetAttribute(CAUTION) or "",
     )
 
 
@@ -104,6 +105,7 @@ def fill_node(node: vtkMRMLScalarVolumeNode, volume: Volume, image: vtk.vtkImage
     node.SetAndObserveImageData(image)
     set_text(node, MODALITY, volume.modality)
     set_text(node, UNITS, volume.units)
+    set_text(node, CAUTION, volume.caution)
     node.RemoveAttribute(dicom.INSTANCE_UIDS)
     dicom.set_units(node, volume.units)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from manabi_slicer import sample_data
 
 if TYPE_CHECKING:
-    from slicer import vtkMRMLScalarVolumeNode
+    from slicer import vtkMRMLNode
 
     from manabi_slicer.sample_data import Sample
 
@@ -24,7 +24,7 @@ class SampleButton:
     """
 
     def __init__(
-        self, button: Any, sample: Sample, on_loaded: Callable[[Sequence[vtkMRMLScalarVolumeNode]], None],
+        self, button: Any, sample: Sample, on_loaded: Callable[[Sequence[vtkMRMLNode]], None],
         tell: Callable[[BaseException], None],
     ) -> None:  # fmt: skip
         self._button, self._sample, self._on_loaded, self._tell = button, sample, on_loaded, tell

@@ -14,8 +14,9 @@ from PIL import Image
 from manabi.errors import InvalidInputError
 from manabi.plotting import style
 from manabi.plotting.page import Page
+from manabi.plotting.report_page import WIDTH
 from manabi.result import Result
-from manabi.spect import figure, figure_images, figure_numbers
+from manabi.spect import figure_images, figure_numbers
 from manabi.spect.figure import draw_study
 from manabi.spect.grade import Norms, grade_binding
 from manabi.spect.noise import binding_noise, with_noise
@@ -112,9 +113,7 @@ def oriented(volume: Volume, axes, signs) -> Volume:
 def oriented_result(result: Result, axes, signs) -> Result:
     turned = Result(**vars(result))
     turned.volumes = {n: oriented(v, axes, signs) for n, v in result.volumes.items()}
-    turned.labelmaps = {
-        n: replace(m, volume=oriented(m.volume, axes, signs)) for n, m in result.labelmaps.items()
-    }
+    turned.labelmaps = {n: replace(m, volume=oriented(m.volume, axes, signs)) for n, m in result.labelmaps.items()}
     return turned
 
 
@@ -123,7 +122,7 @@ def oriented_result(result: Result, axes, signs) -> Result:
 
 def test_the_figure_is_a_png_of_the_promised_size(loud):
     height, width, _ = pixels(loud).shape
-    assert width == figure.WIDTH
+    assert width == WIDTH
     assert 850 <= height <= 1300
 
 

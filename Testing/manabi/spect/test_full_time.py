@@ -230,9 +230,10 @@ def test_the_chart_is_written_with_the_regions_names(result, tmp_path):
     assert "categories" in record.read_text(encoding="utf-8")
 
 
-def test_the_alert_prefixes_are_those_of_the_figure():
-    from manabi.spect import figure
+def test_the_over_correction_alert_is_an_alert_and_where_the_grades_come_from_is_a_note():
+    from manabi.plotting.report_page import alerts, notes
 
-    assert registry.method("spect").alert_prefixes == figure.ALERTS
+    prefixes = registry.method("spect").alert_prefixes
     warnings = ["Over-correction alert: x", "Grades use"]
-    assert figure.alerts(Result(warnings=warnings)) == warnings[:1]
+    assert alerts(Result(warnings=warnings), prefixes) == warnings[:1]
+    assert notes(Result(warnings=warnings), prefixes) == warnings[1:]

@@ -210,6 +210,38 @@ def test_bars_carry_their_categories_and_marks_are_no_bars():
     assert [words.GetValue(row) for row in range(2)] == ["putamen", "caudé"]
 
 
+def bars(values, names=()):
+    from manabi_slicer.bridge.plots import build_chart
+
+    places = [float(n) for n in range(len(values))]
+    return build_chart(
+        Plot("t", "input", "y", {"c": (places, list(values))}, "bar", tuple(names or map(str, places))), []
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "low", "high"),
+    [([1.0, 2.0], 0.0, 3.4), ([3.0, -1.0], -1.24, 5.8), ([-2.0, -1.0, float("nan")], -2.12, 1.4)],
+)
+def test_no_bar_ends_on_the_frame_and_the_legend_covers_none(values, low, high):
+    chart = bars(values)
+    assert not chart.GetYAxisRangeAuto()
+    assert chart.GetYAxisRange() == pytest.approx((low, high))
+
+
+def test_bars_of_nothing_leave_the_range_to_slicer():
+    assert bars([0.0, 0.0]).GetYAxisRangeAuto()
+
+
+def test_long_names_of_bars_are_shortened_and_stand_in_several_lines():
+    names = [f"wavelet-LHH_glszm_LargeAreaLowGrayLevelEmphasis{n}" for n in range(10)]
+    lines = bars([1.0] * 10, names).GetXAxisTitle().split("\n")
+    assert max(map(len, lines)) <= 89
+    items = " ".join(lines).split(", ")
+    assert [item.partition(" ")[0] for item in items] == [str(n) for n in range(10)]
+    assert all(item.endswith(f"Emphasis{n}") and "wavelet-LHH_glszm_L…" in item for n, item in enumerate(items))
+
+
 @pytest.mark.parametrize("kind", ["line", "scatter", "bar"])
 def test_kinds_of_charts_look_different(kind):
     plot = Plot("t", "x", "y", {"s": ([1.0, 2.0], [3.0, 4.0])}, kind)

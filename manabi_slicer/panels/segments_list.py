@@ -1,4 +1,4 @@
-"""The list of segments in the panel: all are measured, but for those that the user unchecks."""
+"""A list of a segmentation's segments with a check box and a colour for each, in step with the scene."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import qt
 import slicer
 from slicer.util import VTKObservationMixin
 
-from RadiomicsSurvivalLib.labels import names_of
+from manabi_slicer import bridge
 
 if TYPE_CHECKING:
     from slicer import vtkMRMLSegmentationNode
@@ -18,51 +18,62 @@ SEGMENT_EVENTS = ("SegmentAdded", "SegmentRemoved", "SegmentModified", "Segments
 ICON_PX = 12
 
 
-class SegmentsPanel(VTKObservationMixin):
+class SegmentsList(VTKObservationMixin):
     """Follows the segments of a segmentation.
 
     Args:
         list_widget: a QListWidget.
-        on_left_out: called with the identifiers of the unchecked segments when the user changed them.
-        on_segments: called when segments came, went or were renamed.
+        on_picked: called with the identifiers of the picked segments, in their order, when the user changed them.
+        on_segments: called when segments came, went or were changed.
+        picked: the state of a picked segment's check box. With False the user picks segments by unchecking them, and
+            new ones are checked.
+
+    Attributes:
+        picked: identifiers of the picked segments.
     """
 
     def __init__(
-        self, list_widget: Any, on_left_out: Callable[[list[str]], None], on_segments: Callable[[], None]
-    ) -> None:
+        self, list_widget: Any, on_picked: Callable[[list[str]], None], on_segments: Callable[[], None],
+        picked: bool = True,
+    ) -> None:  # fmt: skip
         VTKObservationMixin.__init__(self)
-        self._list, self._on_left_out, self._on_segments = list_widget, on_left_out, on_segments
+        self.picked: list[str] = []
+        self._list, self._on_picked, self._on_segments, self._state = list_widget, on_picked, on_segments, picked
         self._node: vtkMRMLSegmentationNode | None = None
-        self._left_out: list[str] = []
         self._shown: list[tuple[Any, ...]] = []
         self._filling = False
         list_widget.connect("itemChanged(QListWidgetItem*)", self._onItem)
 
-    def follow(self, node: vtkMRMLSegmentationNode | None, left_out: Sequence[str]) -> None:
+    def follow(self, node: vtkMRMLSegmentationNode | None, picked: Sequence[str]) -> None:
         """List the segments of a segmentation, or of none."""
         if node is not self._node:
             self.removeObservers()
             self._node = node
             for name in SEGMENT_EVENTS if node is not None else ():
                 self.addObserver(node, getattr(slicer.vtkSegmentation, name), self._onSegments)
-        self._left_out = list(left_out)
+        self.picked = list(picked)
         self._fill()
 
     def leave(self) -> None:
         """Follow none."""
         self.follow(None, [])
 
+    def there(self) -> list[str]:
+        """The picked segments that the segmentation still has."""
+        known = bridge.segment_names(self._node)
+        return [one for one in self.picked if one in known]
+
     def _fill(self) -> None:
         """List the segments anew where anything that is shown changed."""
-        names = names_of(self._node)
-        shown = [(one, name, one not in self._left_out, self._color(one)) for one, name in names.items()]
+        names = bridge.segment_names(self._node)
+        shown = [(one, name, one in self.picked, self._color(one)) for one, name in names.items()]
         if shown == self._shown:
             return
         self._filling = True
         self._list.clear()
-        for _one, name, checked, color in shown:
+        for _one, name, picked, color in shown:
             item = qt.QListWidgetItem(name)
-            item.setCheckState(qt.Qt.Checked if checked else qt.Qt.Unchecked)
+            item.setCheckState(qt.Qt.Checked if picked == self._state else qt.Qt.Unchecked)
             item.setIcon(_icon(color))
             self._list.addItem(item)
         self._filling = False
@@ -75,13 +86,12 @@ class SegmentsPanel(VTKObservationMixin):
     def _onItem(self, item: Any) -> None:
         if self._filling:
             return
-        unchecked = [
-            one[0] for row, one in enumerate(self._shown) if self._list.item(row).checkState() != qt.Qt.Checked
-        ]  # fmt: skip
-        if unchecked != self._left_out:
-            self._shown = [(*one[:2], one[0] not in unchecked, one[3]) for one in self._shown]
-            self._left_out = unchecked
-            self._on_left_out(unchecked)
+        checked = [self._list.item(row).checkState() == qt.Qt.Checked for row in range(len(self._shown))]
+        picked = [shown[0] for shown, state in zip(self._shown, checked, strict=True) if state == self._state]
+        if picked != self.picked:
+            self._shown = [(*one[:2], one[0] in picked, one[3]) for one in self._shown]
+            self.picked = picked
+            self._on_picked(picked)
 
     def _onSegments(self, caller: Any = None, event: Any = None) -> None:
         self._fill()
