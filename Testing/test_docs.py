@@ -9,6 +9,7 @@ import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from docs_blocks import ROOT, Block, blocks, commands, run
 
@@ -32,6 +33,7 @@ def text_of(page: str) -> str:
 
 SPLITS = ("training", "validation", "test", "test")
 """Of the examples' own cohort: as small as a training can be."""
+
 
 @pytest.fixture(scope="session")
 def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -59,7 +61,7 @@ def chest(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def place(simulated: Path, chest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder but for what the examples use: scan.nii.gz, scans/, pairs.csv, chest.nii.gz, chests/."""
+    """An empty folder but for what the examples use: scans, pairs.csv, chests, and a cohort's features and outcomes."""
     folder = tmp_path / "work"
     (folder / "scans").mkdir(parents=True)
     (folder / "chests").mkdir()
@@ -71,8 +73,31 @@ def place(simulated: Path, chest: Path, tmp_path: Path, monkeypatch: pytest.Monk
     cases = [(f"patients/case-{index:04d}", split) for index, split in enumerate(SPLITS)]
     rows = [f"{n},{case}/spect_5min.nii.gz,{case}/spect_25min.nii.gz,{split}" for n, (case, split) in enumerate(cases)]
     (folder / "pairs.csv").write_text("\n".join(["case,input,target,split", *rows, ""]), encoding="utf-8")
+    write_outcomes(folder)
     monkeypatch.chdir(folder)
     return folder
+
+
+def write_outcomes(folder: Path, patients: int = 60) -> None:
+    """features.csv and outcomes.csv of patients whose first feature tells their survival."""
+    rng = np.random.default_rng(3)
+    values, ages = rng.normal(size=(patients, 3)), rng.normal(70, 8, patients)
+    days = rng.exponential(900 * np.exp(-values[:, 0]))
+    tables = {
+        "features.csv": (
+            "case,volume_ml,original_firstorder_Mean,original_firstorder_Median,original_firstorder_Range",
+            [f"p{n},{5 + 0.1 * n:.2f},{a:.4f},{b:.4f},{c:.4f}" for n, (a, b, c) in enumerate(values)],
+        ),
+        "outcomes.csv": (
+            "case,time_days,event,age_years",
+            [
+                f"p{n},{int(day) + 1},{int(n % 4 > 0)},{age:.1f}"
+                for n, (day, age) in enumerate(zip(days, ages, strict=True))
+            ],
+        ),
+    }
+    for name, (head, rows) in tables.items():
+        (folder / name).write_text("\n".join([head, *rows, ""]), encoding="utf-8")
 
 
 def run_page(page: str, place: Path, slow: bool) -> int:

@@ -75,10 +75,13 @@ def demo(
 @app.command()
 def run(
     method: Annotated[str, typer.Argument(metavar="METHOD", help="Name of the method; see: manabi list")],
-    inputs: Annotated[
-        list[str], typer.Argument(metavar="INPUT", help="Image file or DICOM folder; name=PATH for several.")
-    ],
     output: Output,
+    inputs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="INPUT", help="Image file or DICOM folder; name=PATH for several. Some tasks take tables instead."
+        ),
+    ] = None,
     bundle: Annotated[str | None, typer.Option(help="Model to use: installed name or folder.")] = None,
     device: Device = "auto",
     settings: Settings = None,
@@ -98,7 +101,7 @@ def run(
     from manabi.cli import run as command
 
     request = command.Request(
-        method, inputs, output, bundle, device, settings or [], image_format, series or [], seed, precision,
+        method, inputs or [], output, bundle, device, settings or [], image_format, series or [], seed, precision,
         memory_limit, overwrite, as_json,
     )  # fmt: skip
     command.run(request)

@@ -14,7 +14,8 @@ from manabi.errors import InvalidInputError, ManabiError
 
 ASIDE_PREFIX = ".manabi-"
 """How names begin that are being written; a process that was killed leaves them behind."""
-FULL = (errno.ENOSPC, errno.EDQUOT)
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""No space, the user's share is used up, or the disk takes no file that large."""
 FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 NO_PLACE = (FileExistsError, FileNotFoundError, NotADirectoryError)
 """What making a folder raises where a file is in its way, or the system has none there."""
@@ -155,8 +156,10 @@ def _plain_errors(target: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in FULL:
+            what = "takes no file that large" if error.errno == errno.EFBIG else "is full"
             raise ManabiError(
-                f"The disk of {place} is full; nothing was written. Free some space and run again."
+                f"The disk of {place} {what}; nothing was written. Free some space, or choose another disk, and run "
+                "again."
             ) from error
         if error.errno in FORBIDDEN:
             raise InvalidInputError(f"Not allowed to write to {target}. Choose a folder of your own.") from error

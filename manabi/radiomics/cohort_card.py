@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import manabi
 from manabi.radiomics.cohort_study import Study
-from manabi.radiomics.cohort_words import checklist
+from manabi.radiomics.cohort_words import checklist, steps_inside, validated
 from manabi.radiomics.model_file import CohortModel
 
 if TYPE_CHECKING:
@@ -46,8 +46,8 @@ def _head(study: Study, about: About) -> list[str]:
         f"- Model {study.fitted.model}, block {study.block}; {len(cohort.feature_names)} candidate features, "
         f"{len(study.fitted.predictor.used)} inputs in the final model.",
         f"- Tuned: {', '.join(f'{k} {v:g}' for k, v in study.fitted.tuned.items()) or 'nothing'}.",
-        f"- Everything that learns (filling, harmonising, scaling, filters, selection, tuning) was fitted on training "
-        f"patients only: {study.plan.folds} folds, {study.plan.n_repeats} repeats, seed {study.plan.seed}.",
+        f"- Every step that learns ({', '.join(steps_inside(study))}) was fitted on training patients only: "
+        f"{validated(study)}, seed {study.plan.seed}.",
         f"- Manabi {manabi.__version__}; all settings in `configs/metadata.json` under `manabi.training`.",
         "",
     ]
@@ -97,7 +97,7 @@ def _limits(study: Study, about: About) -> list[str]:
         "## Limits",
         "",
         "- Not validated on patients of another centre or time. Intervals are of the patients, with the folds' models",
-        "  as they are.",
+        "  as they are; they are not adjusted for the number of comparisons.",
         "- A patient outside the training patients' range gets a warning; the prediction is then an extrapolation.",
     ]
     if about.simulated:

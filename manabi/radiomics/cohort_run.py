@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections import Counter
 from pathlib import Path
 
-from manabi.batch.spreadsheet import read_rows
 from manabi.context import Context
 from manabi.errors import InvalidInputError
 from manabi.radiomics import cohort_tables
 from manabi.radiomics.cohort import Cohort, Columns, Plan
+from manabi.radiomics.cohort.table_text import read_table
 from manabi.radiomics.cohort_bundle import About, add_documents, model_of, write_model
 from manabi.radiomics.cohort_study import Study, study
 from manabi.radiomics.measure import SECOND
@@ -17,10 +19,14 @@ from manabi.radiomics.model_file import CohortModel
 from manabi.radiomics.parameters import RadiomicsParameters, assignments
 from manabi.radiomics.predict import verdict_alerts
 from manabi.radiomics.settings import ExtractionSettings
+from manabi.radiomics.tables import MODALITY, UNKNOWN
 from manabi.result import Result
+from manabi.store.check import NAME
 
 NOT_FEATURES = ("segment", "label", "centre", "image")
 """Columns of the method's own tables that are no features."""
+FEW_ROWS = 5
+"""A centre with fewer rows gets a warning (our choice)."""
 
 
 def fit_tables(parameters: RadiomicsParameters, context: Context) -> Result:
@@ -31,9 +37,10 @@ def fit_tables(parameters: RadiomicsParameters, context: Context) -> Result:
         context: progress, cancellation, seed.
 
     Raises:
-        InvalidInputError: tables that do not fit each other, or too few patients or events.
+        InvalidInputError: tables that do not fit each other, too few patients or events, or no place for the bundle.
         CancelledError: on request; no bundle is written then.
     """
+    check_place(parameters)
     context.progress(0.01, "Reading the tables")
     cohort = read(parameters)
     extraction, preset = extraction_of(Path(parameters.features_csv), cohort.feature_names)
@@ -43,11 +50,61 @@ def fit_tables(parameters: RadiomicsParameters, context: Context) -> Result:
     outcome = parameters.label_column or "survival"
     model = model_of(found, extraction, preset, outcome)
     context.progress(0.95, "Writing the model")
+    result = result_of(found, model)
+    result.warnings = [*left_out(parameters, cohort), *small_centres(cohort), *result.warnings]
     if parameters.bundle_folder:
-        about = About(parameters.bundle_name, outcome=outcome)
-        bundle = write_model(Path(parameters.bundle_folder), found, model, about)
-        add_documents(bundle.folder, result_of(found, model), about)
-    return result_of(found, model)
+        modality = modality_of(Path(parameters.features_csv))
+        about = About(parameters.bundle_name, outcome=outcome, modality=modality)
+        _write(Path(parameters.bundle_folder), found, model, about, result, context)
+    return result
+
+
+def check_place(parameters: RadiomicsParameters) -> None:
+    """Refuse a bundle that could not be written, before the work of hours rather than after it."""
+    if not parameters.bundle_folder:
+        return
+    if not NAME.fullmatch(parameters.bundle_name):
+        raise InvalidInputError(
+            f"bundle_name must be 1 to 64 small letters, digits, '-' and '_'; got {parameters.bundle_name!r}."
+        )
+    if Path(parameters.bundle_folder).exists():
+        raise InvalidInputError("bundle_folder exists already. Name a new folder.")
+
+
+def _write(folder: Path, found: Study, model: CohortModel, about: About, result: Result, context: Context) -> None:
+    """The bundle with its documents, or nothing at all."""
+    context.check_cancelled()
+    bundle = write_model(folder, found, model, about)
+    try:
+        add_documents(bundle.folder, result, about)
+        context.check_cancelled()
+    except BaseException:
+        shutil.rmtree(bundle.folder, ignore_errors=True)
+        raise
+
+
+def left_out(parameters: RadiomicsParameters, cohort: Cohort) -> list[str]:
+    """What to say of patients with an outcome who have no features: who they are may bias the cohort."""
+    known = {text.strip() for text in read_table(Path(parameters.outcomes_csv))[parameters.patient_column]}
+    lost = len(known - set(cohort.patients))
+    if not lost:
+        return []
+    return [
+        f"Check the tables: {lost} of {len(known)} patients with an outcome have no features and were left out. Make "
+        "sure that they do not differ from the others."
+    ]
+
+
+def small_centres(cohort: Cohort) -> list[str]:
+    """What to say of centres with too few patients for their effect to be learnt in each fold."""
+    sizes = Counter(cohort.centre or ())
+    few = [name for name, size in sizes.items() if size < FEW_ROWS]
+    if not few:
+        return []
+    return [
+        f"Check the centres: {len(few)} of {len(sizes)} have fewer than {FEW_ROWS} rows and are hardly harmonised, the "
+        "smallest not at all. Put them together with a centre that scans alike, or leave them out."
+    ]
 
 
 def result_of(found: Study, model: CohortModel) -> Result:
@@ -86,7 +143,7 @@ def read(parameters: RadiomicsParameters) -> Cohort:
 
 def _heading(path: str) -> set[str]:
     """Columns of a table."""
-    return set(read_rows(Path(path))[1])
+    return set(read_table(Path(path)).columns)
 
 
 def clinical_kinds(text: str) -> dict[str, str | tuple[str, ...]]:
@@ -113,18 +170,43 @@ def extraction_of(features_csv: Path, names: tuple[str, ...]) -> tuple[dict[str,
     Raises:
         InvalidInputError: rows that were extracted with different settings.
     """
-    rows, columns = read_rows(features_csv)
-    if "settings_json" not in columns:
+    table = read_table(features_csv)
+    if "settings_json" not in table.columns:
         return {}, ""
-    texts = {row["settings_json"] for row in rows}
+    texts = table["settings_json"].unique().tolist()
     if len(texts) != 1:
         raise InvalidInputError(
             f"The features were extracted with {len(texts)} different settings (column settings_json). Extract them "
             "again, all alike: choose one preset."
         )
-    settings = ExtractionSettings.from_dict(json.loads(texts.pop()))
+    try:
+        settings = ExtractionSettings.from_dict(dict(json.loads(texts[0])))
+    except (ValueError, TypeError) as error:
+        raise InvalidInputError(
+            "Column settings_json does not hold the settings of an extraction: it was altered. Take the table as "
+            "Manabi wrote it, or remove the column."
+        ) from error
     inputs = ["image", *(["second"] if any(name.startswith(SECOND) for name in names) else [])]
-    return dict.fromkeys(inputs, settings), rows[0].get("settings_preset", "")
+    named = table["settings_preset"].iloc[0] if "settings_preset" in table.columns else None
+    return dict.fromkeys(inputs, settings), named or ""
+
+
+def modality_of(features_csv: Path) -> str:
+    """Modality of the images that the features come from, as far as the table says; empty where it does not.
+
+    Raises:
+        InvalidInputError: images of different modalities, whose features do not mean the same.
+    """
+    table = read_table(features_csv)
+    if MODALITY not in table.columns:
+        return ""
+    found = sorted(set(table[MODALITY].fillna(UNKNOWN)) - {UNKNOWN})
+    if len(found) > 1:
+        raise InvalidInputError(
+            f"The features come from images of different modalities ({', '.join(found)}; column {MODALITY}). Fit a "
+            "model to each."
+        )
+    return found[0] if found else ""
 
 
 def plan_of(parameters: RadiomicsParameters, seed: int) -> Plan:

@@ -11,12 +11,14 @@ from manabi.radiomics.cohort.plots_slicer import (
     forest_plot,
     kaplan_meier_plot,
 )
-from manabi.radiomics.cohort_study import Study
+from manabi.radiomics.cohort_study import RISK, Study
 from manabi.radiomics.cohort_words import checklist, groups
 from manabi.radiomics.predict import groups_table
 from manabi.result import Cell, Plot, Table
 
 MOST = 40
+ALPHA = 0.05
+NOT_TESTED = "no test: risks of a cross-validation depend on each other"
 
 
 def tables(study: Study, extraction: dict[str, object] | None) -> dict[str, Table]:
@@ -37,22 +39,27 @@ def tables(study: Study, extraction: dict[str, object] | None) -> dict[str, Tabl
 
 
 def selected_table(study: Study) -> Table:
-    """How often each input was selected, whether the final model uses it, and its relation to volume."""
-    effects = {one.name: one for one in study.effects}
+    """How often each input was selected, whether the final model uses it, and its relation to volume.
+
+    The features shown were chosen among all candidates by the outcome that they are tested with, so p are multiplied
+    by the number of candidates (Bonferroni). The risk is not tested: rows of a cross-validation depend on each other.
+    """
+    effects, count = {one.name: one for one in study.effects}, max(len(study.cohort.feature_names), 1)
     used = set(_used(study))
     rows: list[tuple[Cell, ...]] = []
     for name, share in list(study.evaluation.frequency(study.block).items())[:MOST]:
         effect = effects.get(name)
         numbers = (effect.rho.estimate, effect.alone.estimate, effect.adjusted.estimate) if effect else (None,) * 3
         cells = tuple(None if v is None or not np.isfinite(v) else round(float(v), 4) for v in numbers)
-        reading = effect.reading() if effect else ""
-        rows.append((name, round(share, 4), "yes" if name in used else "no", *cells, reading))
-    if (risk := effects.get("out-of-fold radiomic risk")) is not None:
+        p = None if effect is None or not np.isfinite(effect.adjusted.p) else min(1.0, effect.adjusted.p * count)
+        reading = effect.reading(ALPHA / count) if effect else ""
+        rows.append((name, round(share, 4), "yes" if name in used else "no", *cells, p, reading))
+    if (risk := effects.get(RISK)) is not None:
         cells = tuple(
             round(float(s.estimate), 4) if np.isfinite(s.estimate) else None
             for s in (risk.rho, risk.alone, risk.adjusted)
         )
-        rows.append((risk.name, None, "", *cells, risk.reading()))
+        rows.append((risk.name, None, "", *cells, None, NOT_TESTED))
     columns = (
         "input",
         "selected_share",
@@ -60,7 +67,8 @@ def selected_table(study: Study) -> Table:
         "rho_volume",
         "hr_per_sd",
         "hr_beside_volume",
-        "reading_unadjusted",
+        "p_beside_volume_bonferroni",
+        "reading_adjusted",
     )
     return Table(columns, tuple(rows))
 

@@ -9,13 +9,19 @@ import numpy as np
 import manabi
 from manabi.radiomics.cohort.checklist import Checklist, fill_in
 from manabi.radiomics.cohort.scores import Score
-from manabi.radiomics.cohort_study import Study
+from manabi.radiomics.cohort_study import RISK, Study
 from manabi.radiomics.model_file import Group, Verdict
 
 KM_POINTS = 120
 """Points of a stored curve at most."""
 CALLED = {"combined": "the combined model (clinical data, volume and radiomics)", "radiomics": "the radiomics model",
           "clinical": "the clinical model", "volume": "the volume alone"}  # fmt: skip
+
+UNADJUSTED = (
+    "The intervals of these differences are not adjusted for their number and leave out the luck of the training sets: "
+    "where no block is better, one of them is found so in more than one study of twenty. Another cohort must show it."
+)
+"""Said where a block is shown to be better."""
 
 
 def verdict(study: Study) -> Verdict:
@@ -41,11 +47,12 @@ def sentences(study: Study) -> list[str]:
     own = study.concordance(study.block)
     said = [f"Out of fold, {CALLED[study.block]} has {own.name} {own.text(2)} on {_who(study)}."]
     if np.isfinite(own.low) and own.low <= 0.5:
-        said.append("Its interval includes one half: it is not shown to predict anything.")
-    for first, second in _contrasts(study):
-        found = study.difference(first, second)
-        if found is not None:
-            said.append(_compared(first, second, found))
+        where = "includes one half" if own.high >= 0.5 else "lies below one half"
+        said.append(f"Its interval {where}: it is not shown to predict anything.")
+    compared = [(pair, found) for pair in _contrasts(study) if (found := study.difference(*pair)) is not None]
+    said += [_compared(*pair, found) for pair, found in compared]
+    if len(compared) > 1 and any(found.low > 0 for _, found in compared):
+        said.append(UNADJUSTED)
     p = study.evaluation.p_value(study.block)
     if np.isfinite(p):
         count = len(study.evaluation.null[study.block])
@@ -114,16 +121,18 @@ def checklist(study: Study, extraction: dict[str, Any] | None, modality: str = "
 
 def _data_facts(study: Study) -> dict[str, Any]:
     cohort = study.cohort
-    gaps = int(np.isnan(cohort.features).sum()) + sum(int(np.isnan(c.values).sum()) for c in cohort.clinical)
+    parts = [cohort.features, *(c.values for c in cohort.clinical), *([] if (v := cohort.volume_ml) is None else [v])]
+    gaps = sum(int(np.isnan(part).sum()) for part in parts)
     survival = cohort.kind == "survival"
     return {
         "patients": cohort.n_patients, "rows": len(cohort), "events": cohort.n_events,
         "outcome": "time to the event in days" if survival else f"label of {len(cohort.label_levels)} levels",
         "median_follow_up": _median_follow_up(cohort.time_days, cohort.event) if survival else None,
         "candidates": len(cohort.feature_names), "missing_values": gaps,
-        "missing_handling": "median of the training patients, with an indicator for clinical data",
+        "missing_handling": "none needed" if not gaps else "median of the training patients (categories: their "
+        "commonest), with an indicator for clinical data that are missing often enough",
         "event_share": round(cohort.n_events / len(cohort), 3), "balance_altered": "not altered",
-        "centres": 1 if cohort.centre is None else len(set(cohort.centre)),
+        "centres": None if cohort.centre is None else len(set(cohort.centre)),
     }  # fmt: skip
 
 
@@ -160,33 +169,77 @@ def _feature_facts(extraction: dict[str, Any] | None, modality: str) -> dict[str
 
 def _model_facts(study: Study) -> dict[str, Any]:
     plan, own = study.plan, study.concordance(study.block)
-    ready, volume = plan.preparation, next((e for e in study.effects if "risk" in e.name), None)
-    scheme = (
-        f"nested cross-validation, {plan.folds} folds, {plan.repeats} repeats"
-        if plan.scheme == "folds"
-        else plan.scheme
-    )
+    ready, volume = plan.preparation, next((e for e in study.effects if e.name == RISK), None)
+    folds = study.cohort.n_patients if plan.scheme == "loo" else plan.folds
     p = study.evaluation.p_value(study.block)
-    calibration = "; ".join(f"{s.name} {s.text(2)}" for s in study.calibration.scores) if study.calibration else ""
+    known = [] if study.calibration is None else [s for s in study.calibration.scores if np.isfinite(s.estimate)]
     return {
-        "stability_filter": f"ICC at least {ready.min_icc:g}" if _has_icc(study) else False,
+        "stability_filter": _stability_filter(study),
         "redundancy_filter": f"|rho| at most {ready.max_correlation:g}" if ready.max_correlation < 1 else False,
-        "harmonisation": "ComBat inside each training part" if study.cohort.centre and ready.harmonise else False,
+        "harmonisation": "ComBat inside each training part" if harmonised(study) else False,
         "volume_correlation": volume.rho.text(2) if volume else None,
         "volume_adjusted": volume.adjusted.text(2) if volume else None,
         "model": study.fitted.model, "tuning": f"inner {plan.inner_folds}-fold cross-validation",
-        "validation": scheme, "split_by_patient": True, "leak_free": not study.evaluation.leaky,
-        "steps_inside": ["filling", "harmonising", "scaling", "filters", "selection", "tuning"],
-        "folds": plan.folds, "repeats": plan.n_repeats, "external_validation": False,
+        "validation": validated(study), "split_by_patient": True, "leak_free": not study.evaluation.leaky,
+        "steps_inside": steps_inside(study), "folds": folds, "repeats": plan.n_repeats, "external_validation": False,
         "blocks": list(study.evaluation.blocks), "seed": plan.seed,
-        "discrimination": f"{own.name} {own.text(2)}", "intervals": own.how,
-        "calibration": calibration or False,
+        "discrimination": f"{own.name} {own.text(2)}", "intervals": own.how if np.isfinite(own.low) else False,
+        "calibration": "; ".join(f"{s.name} {s.text(2)}" for s in known) or False,
         "decision_curve": study.decision is not None,
         "permutation_null": f"{plan.n_permutations} permutations, p {p:.3g}" if plan.n_permutations else False,
-        "multiple_testing": "Holm and Benjamini-Hochberg for the features beside volume" if study.effects else False,
-        "threshold": "median risk of the training patients", "subgroups": False,
+        "multiple_testing": _adjusted(study),
+        "threshold": "median risk of the training patients" if study.split is not None else "none: no risk groups",
+        "subgroups": False,
     }  # fmt: skip
 
 
-def _has_icc(study: Study) -> bool:
-    return study.cohort.icc is not None or study.cohort.repeated is not None
+def validated(study: Study) -> str:
+    """The scheme of the validation."""
+    plan = study.plan
+    if plan.scheme == "loo":
+        return "nested leave-one-out"
+    return f"nested cross-validation, {plan.folds} folds, {plan.repeats} repeats"
+
+
+def harmonised(study: Study) -> bool:
+    """Whether there was something to harmonise, and it was."""
+    return study.plan.preparation.harmonise and len(set(study.cohort.centre or ())) > 1 and _features_used(study)
+
+
+def steps_inside(study: Study) -> list[str]:
+    """The steps that were fitted on each training part by itself: only those that were taken."""
+    ready, features = study.plan.preparation, _features_used(study)
+    taken = {
+        "filling": True,
+        "harmonising": harmonised(study),
+        "taking volume out": features and ready.residualise_volume,
+        "scaling": True,
+        "filter by stability": features and study.cohort.repeated is not None,
+        "filter by redundancy": features and ready.max_correlation < 1,
+        "selection": features and ready.selection != "none",
+        "tuning": True,
+    }
+    return [name for name, done in taken.items() if done]
+
+
+def _features_used(study: Study) -> bool:
+    """Whether any block has radiomic features."""
+    return any(block in ("radiomics", "combined") for block in study.evaluation.blocks)
+
+
+def _stability_filter(study: Study) -> str | bool:
+    """Which filter by stability, and whose measurements it goes by."""
+    cohort, limit = study.cohort, f"ICC at least {study.plan.preparation.min_icc:g}"
+    if cohort.repeated is not None:
+        return f"{limit}, of the training patients' repeated measures"
+    return f"{limit}, as given with the cohort: not computed inside the training parts" if cohort.icc else False
+
+
+def _adjusted(study: Study) -> str | bool:
+    """What was adjusted for its number, and what was not."""
+    if all(one.name == RISK for one in study.effects):
+        return False
+    return (
+        f"features beside volume: Bonferroni over all {len(study.cohort.feature_names)} candidates; "
+        "intervals of scores and differences: not adjusted"
+    )

@@ -23,6 +23,8 @@ from manabi.volume import Volume
 VERSIONED = ("manabi", "numpy", "scipy", "SimpleITK", "numba", "PyWavelets")
 """Packages whose versions are recorded: they compute."""
 ORIGINAL = "original"
+FEW_LEVELS = 4
+"""Fewer grey levels than this get a warning (our choice): the bin width is another modality's."""
 WHOLE_MM = 1e5
 """A margin that holds any image: some filters read all of it."""
 
@@ -93,6 +95,7 @@ def _features(ready: Prepared, settings: ExtractionSettings) -> tuple[dict[str, 
         region = ready.region.with_values(values)
         levels = grey_levels(native, settings, name == ORIGINAL)
         bands[name] = (region, levels)
+        warnings += _coarse(native, levels) if name == ORIGINAL else ()
         found[name] = value_features(ready, region, levels, settings, name == ORIGINAL)
     for name, texture in _texture(bands, settings).items():
         found[name] |= texture
@@ -100,6 +103,17 @@ def _features(ready: Prepared, settings: ExtractionSettings) -> tuple[dict[str, 
     if not flat:
         raise InvalidInputError("No image is left to extract from: every filter reached voxels without a value.")
     return flat, tuple(warnings)
+
+
+def _coarse(native: np.ndarray, levels: Levels) -> tuple[str, ...]:
+    """A warning where different values fall into so few grey levels that there is no texture left."""
+    if native.min() == native.max() or levels.count >= FEW_LEVELS:
+        return ()
+    many = f"{levels.count} grey level{'s' if levels.count > 1 else ''}"
+    return (
+        f"Values from {native.min():g} to {native.max():g} fall into {many}; texture says little. Choose a smaller bin "
+        "width, or a number of bins.",
+    )
 
 
 def _images(ready: Prepared, settings: ExtractionSettings) -> Iterator[tuple[str, np.ndarray]]:

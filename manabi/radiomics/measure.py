@@ -22,6 +22,10 @@ PLANES = {2: ((0, 1, 2), (-1, -1, 1)), 1: ((0, 2, 1), (-1, -1, -1)), 0: ((1, 2, 
 direction of I, J, K in which scanners store such slices: axial, coronal, sagittal."""
 THICK = 1.2
 """Slices this much further apart than pixels tell in which plane an image was acquired (our choice)."""
+OUTSIDE_HU = -1100.0
+"""Values of a CT below this are padding outside the field of view, not air (our choice)."""
+LOST = 0.1
+"""A segment that loses more than this share of its volume to the image's edge gets a warning (our choice)."""
 SECOND = "second-"
 """Names of features of the second image begin so."""
 
@@ -45,11 +49,19 @@ class Measured:
 
 @dataclass(frozen=True, eq=False)
 class Placed:
-    """Images and labels on one grid in scanner order, and what that took."""
+    """Images and labels on one grid in scanner order, and what that took.
+
+    Attributes:
+        images: by input name.
+        mask: labels.
+        warnings: what was changed.
+        absent: by input name, where an image that was resampled has no values of its own, bool (slices, rows, columns).
+    """
 
     images: dict[str, Volume]
     mask: Volume
     warnings: tuple[str, ...]
+    absent: dict[str, np.ndarray]
 
 
 def placed(images: Mapping[str, Volume], mask: Volume, settings: ExtractionSettings) -> Placed:
@@ -65,21 +77,83 @@ def placed(images: Mapping[str, Volume], mask: Volume, settings: ExtractionSetti
     flat = settings.aggregation.startswith("2")
     axes, signs = order_of(first, flat)
     found: dict[str, Volume] = {}
+    absent: dict[str, np.ndarray] = {}
     for name, volume in images.items():
         whole = volume.straightened()
         if not whole.grid.same_as(first.grid, 1e-3):
+            there = whole.like(np.ones(whole.shape, np.uint8)).resampled(first.grid, "nearest")
+            absent[name] = np.asarray(there.reoriented(axes, signs).array) == 0
             whole = whole.resampled(first.grid, "linear", fill=float(np.asarray(whole.array).min()))
             notes.append(f"The image {name} was resampled (linear) to the grid of the first image.")
         found[name] = whole.reoriented(axes, signs)
     labels = mask.like(labels_of(mask)).straightened()
     if not labels.grid.same_as(first.grid, 1e-3):
-        labels = labels.resampled(first.grid, "nearest")
+        whole_mask, labels = labels, labels.resampled(first.grid, "nearest")
         notes.append(
             "Check the segments: the mask lies on another grid and was brought to the image's (nearest voxel)."
         )
+        notes += _lost(whole_mask, labels)
     onto = found[next(iter(found))].grid
     turned = replace(labels.reoriented(axes, signs), ijk_to_ras=onto.ijk_to_ras)
-    return Placed(found, turned, tuple(dict.fromkeys(notes)))
+    return Placed(found, turned, tuple(dict.fromkeys(notes)), absent)
+
+
+def _lost(before: Volume, after: Volume) -> list[str]:
+    """What to say of segments of a mask that the image does not hold, or only in part.
+
+    Raises:
+        InvalidInputError: where it holds none of them.
+    """
+    volumes = [_volumes(one) for one in (before, after)]
+    if not volumes[1]:
+        raise InvalidInputError(
+            "The mask does not overlap the image: no voxel of it lies within. Choose the mask that was drawn on this "
+            "image, and check that both are of one patient and one series."
+        )
+    kept = {label: volumes[1].get(label, 0.0) / volume for label, volume in volumes[0].items()}
+    return [
+        f"Check the segments: {1 - share:.0%} of label {label} lies outside the image and was not measured."
+        for label, share in kept.items()
+        if share < 1 - LOST
+    ]
+
+
+def _volumes(mask: Volume) -> dict[int, float]:
+    """The volume of each label above 0, mm3."""
+    values = np.asarray(mask.array)
+    labels, counts = np.unique(values[values > 0], return_counts=True)
+    size = float(np.prod(mask.spacing_mm))
+    return {int(label): float(count) * size for label, count in zip(labels, counts, strict=True)}
+
+
+def _uncovered(ready: Placed, image: str, inside: np.ndarray, name: str) -> list[str]:
+    """What to say of a segment that an image holds only in part.
+
+    Raises:
+        InvalidInputError: where it holds too little of it.
+    """
+    count, size = int(np.count_nonzero(ready.absent[image] & inside)), int(np.count_nonzero(inside))
+    if count > LOST * size:
+        raise InvalidInputError(
+            f"{count:,} of the {size:,} voxels of {name} lie outside the image {image}. Choose an image of the same "
+            "patient that holds the segment, in the same position as the first."
+        )
+    if not count:
+        return []
+    return [f"Check the images: {count:,} of the {size:,} voxels of {name} lie outside the image {image}."]
+
+
+def _padded(image: Volume, inside: np.ndarray, name: str) -> list[str]:
+    """What to say of a segment of a CT (or of an image that may be one) that reaches outside its field of view."""
+    if image.modality not in (None, "CT"):
+        return []
+    count = int(np.count_nonzero(np.asarray(image.array)[inside] < OUTSIDE_HU))
+    if not count:
+        return []
+    return [
+        f"Check the segments: {count} voxels of {name} are below {OUTSIDE_HU:g} HU, which is padding outside the field "
+        "of view of a CT and no tissue. Draw the segment within it."
+    ]
 
 
 def order_of(volume: Volume, flat: bool) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
@@ -132,6 +206,9 @@ def measure(
                 notes.append(f"No features of {segment.name}: {error}")
                 continue
         found.append(one)
+        inside = np.asarray(ready.mask.array) == segment.label
+        notes += [text for image in ready.images.values() for text in _padded(image, inside, segment.name)]
+        notes += [text for name in ready.absent for text in _uncovered(ready, name, inside, segment.name)]
         notes += [f"{segment.name}: {text}" for text in one.features.warnings]
     if not found:
         raise InvalidInputError(f"No segment could be measured. Check the mask. {notes[-1]}")
@@ -143,6 +220,8 @@ def _measured(
 ) -> Measured:  # fmt: skip
     """One segment on all images."""
     inside = int(np.count_nonzero(np.asarray(ready.mask.array) == segment.label))
+    for name in ready.absent:
+        _uncovered(ready, name, np.asarray(ready.mask.array) == segment.label, segment.name)
     sets: list[FeatureSet] = []
     for number, (name, image) in enumerate(ready.images.items()):
         context.progress(number / len(ready.images), f"Features of {segment.name}")

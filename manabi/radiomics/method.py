@@ -31,6 +31,8 @@ IMPORTED_AHEAD = (
 )  # fmt: skip
 """What a run imports."""
 IMAGES = ("image", "second")
+EXTRACTION = ("preset", "engine", "bin_width", "bin_count", "resample_mm", "wavelets")
+"""Parameters of the extraction, which a model with its own settings does not use."""
 
 
 class RadiomicsSurvival(Method[RadiomicsParameters]):
@@ -64,7 +66,7 @@ class RadiomicsSurvival(Method[RadiomicsParameters]):
     )  # fmt: skip
 
     def __init__(self) -> None:
-        self._models: dict[str, Any] = {}
+        self._models: dict[str, tuple[CohortModel, str]] = {}
 
     def run(
         self,
@@ -129,7 +131,7 @@ class RadiomicsSurvival(Method[RadiomicsParameters]):
             labelmaps={"segments": labelled(_on_image(inputs), chosen, labels_of(_on_image(inputs)))},
             tables={
                 "key_features": tables.key_table(measured), "features": tables.tidy_table(measured, named),
-                "features_wide": tables.wide_table(measured, named),
+                "features_wide": tables.wide_table(measured, named, inputs["image"].modality),
             },
             plots={"volumes": tables.volumes_plot(measured)},
             measurements=tables.measurements(measured),
@@ -143,9 +145,10 @@ class RadiomicsSurvival(Method[RadiomicsParameters]):
         from manabi.radiomics import predict, predict_plots
 
         context.progress(0.01, "Loading the model")
-        model = self._model(context)
+        model, modality = self._model(context)
         clinical = parameters.clinical_values()
         said = [*predict.verdict_alerts(model.verdict), *predict.check_clinical(model, clinical)]
+        said += predict.check_modality(modality, inputs["image"].modality)
         settings, note = _settings_of(model, parameters, inputs)
         context.progress(0.03, "Preparing")
         result, measured = self._measured(inputs, parameters, settings, model.preset or parameters.preset, context)
@@ -163,8 +166,8 @@ class RadiomicsSurvival(Method[RadiomicsParameters]):
         context.progress(0.97, "Comparing with the cohort")
         return result
 
-    def _model(self, context: Context, warn: bool = True) -> CohortModel:
-        """The model of the bundle to use, loaded once per process."""
+    def _model(self, context: Context, warn: bool = True) -> tuple[CohortModel, str]:
+        """The model of the bundle to use, loaded once per process, and the modality of the images it is for."""
         from manabi.radiomics.model_file import load_model
         from manabi.store import BundleStore
 
@@ -172,7 +175,8 @@ class RadiomicsSurvival(Method[RadiomicsParameters]):
         self.check_bundle(bundle)
         key = bundle.provenance()["weights_sha256"]
         if key not in self._models:
-            self._models[key] = load_model(bundle)
+            modality = bundle.metadata["manabi"].get("inputs", {}).get("modality")
+            self._models[key] = load_model(bundle), str(modality or "")
         context.used_bundle = bundle.provenance()
         if bundle.notice and warn:
             context.warn(f"Bundle {bundle.name} {bundle.version}: {bundle.notice}.")
@@ -274,4 +278,8 @@ def _settings_of(
     found = {name: model.extraction[name] for name in needed}
     if "second" in inputs and "second" not in found:
         found["second"] = found["image"]
-    return found, []
+    fresh = RadiomicsParameters()
+    unused = [name for name in EXTRACTION if getattr(parameters, name) != getattr(fresh, name)]
+    if not unused:
+        return found, []
+    return found, [f"Features were extracted as the model's were; not used: {', '.join(unused)}."]

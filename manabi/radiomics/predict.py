@@ -17,6 +17,7 @@ from manabi.result import Cell, Table
 YEARS = (1.0, 2.0, 3.0, 5.0)
 DAYS_PER_YEAR = 365.25
 CURVE_POINTS = 100
+NO_NUMBERS = ("nan", "inf", "infinity")
 LOW, HIGH = "low risk", "high risk"
 
 
@@ -99,7 +100,7 @@ def check_clinical(model: CohortModel, clinical: Mapping[str, str]) -> list[str]
     """What to say of the clinical values that were given, and of those that were not.
 
     Raises:
-        InvalidInputError: for a name that the model does not know.
+        InvalidInputError: for a name that the model does not know, or a value that is no number.
     """
     known = model.fitted.clinical_names
     if unknown := sorted(set(clinical) - set(known)):
@@ -107,12 +108,33 @@ def check_clinical(model: CohortModel, clinical: Mapping[str, str]) -> list[str]
         raise InvalidInputError(
             f"The model has no clinical variable {unknown[0]!r}. It takes: {there}. Check the names."
         )
+    if endless := [name for name, value in clinical.items() if value.lower().lstrip("+-") in NO_NUMBERS]:
+        raise InvalidInputError(f"{endless[0]} must be a finite number, or left out where it is unknown.")
     missing = [name for name in known if not clinical.get(name)]
     if not missing:
         return []
     return [
         f"Clinical values are missing: {', '.join(missing)}. They were filled with those of an average patient of the "
         "cohort, which the risk depends on."
+    ]
+
+
+def check_modality(trained: str, given: str | None) -> list[str]:
+    """What to say of an image of another modality than the model's images, or of one that may be so.
+
+    Args:
+        trained: as the bundle says it: a modality, or several with words between them.
+        given: of the image.
+    """
+    known = trained.replace(",", " ").split()
+    if not known or given in known:
+        return []
+    if not given:
+        only = len(known) == 1
+        return [f"The model was fitted to images of {trained}; the file does not say whether this is one."] * only
+    return [
+        f"Check the image: it is {given}, and the model was fitted to images of {trained}. Intensities and textures do "
+        "not mean the same there; do not use this risk."
     ]
 
 

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from manabi.io.atomic import atomic_file
-from manabi.radiomics.figure_page import alerts, how_made, notes, number_text
+from manabi.plotting.report_page import SIMULATED, alerts, notes
+from manabi.radiomics.figure_page import ALERTS, made_by, number_text
 from manabi.result import Result, Table
 from manabi.volume import Volume
 
@@ -68,13 +69,13 @@ def write_html(result: Result, figures: Sequence[Path], path: Path) -> Path:
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>'
         f"<style>{STYLE}</style></head><body><h1>{html.escape(title)}</h1>",
         _simulated(result),
-        _list(alerts(result), "alert"),
+        _list(alerts(result, ALERTS), "alert"),
         *(_picture(figure) for figure in figures),
     ]
     for name in SHOWN:
         if name in result.tables:
             parts.append(_table(TITLES[name], result.tables[name]))
-    parts += [_notes(result), f"<footer>{html.escape(how_made(result))}</footer></body></html>"]
+    parts += [_notes(result), f"<footer>{html.escape(made_by(result))}</footer></body></html>"]
     with atomic_file(path, overwrite=True) as aside:
         aside.write_text("\n".join(filter(None, parts)), encoding="utf-8")
     return path
@@ -89,7 +90,7 @@ def title_of(result: Result) -> str:
 
 def _simulated(result: Result) -> str:
     """The notice of a model that was trained on simulated patients."""
-    found = [w for w in result.warnings if "trained on simulated data" in w]
+    found = [w for w in result.warnings if SIMULATED in w]
     return _list(found, "notice")
 
 
@@ -118,7 +119,7 @@ def _table(title: str, table: Table) -> str:
 
 
 def _notes(result: Result) -> str:
-    said = notes(result)
+    said = notes(result, ALERTS)
     if not said:
         return ""
     return "<h2>Notes</h2><ul>" + "".join(f"<li>{html.escape(text)}</li>" for text in said) + "</ul>"

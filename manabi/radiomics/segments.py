@@ -28,6 +28,8 @@ REGION = Code("113343008", "SCT", "Organ"), Code("123037004", "SCT", "Anatomical
 """What a segment is taken for as long as nobody said what it is: type and category."""
 NRRD_KEY = re.compile(r"Segment(\d+)_(Name|LabelValue)\s*:?=\s*(.*)")
 HEADER_BYTES = 1 << 20
+MOST_LABEL = 1 << 24
+"""float32 tells whole numbers apart up to here."""
 
 
 @dataclass(frozen=True)
@@ -41,19 +43,21 @@ class Chosen:
 def labels_of(mask: Volume) -> np.ndarray:
     """The labels as whole numbers; raises InvalidInputError for anything else, and where there is no label."""
     values = np.asarray(mask.array)
-    if values.dtype.kind == "f":
-        if not np.array_equal(values, np.rint(values)):
-            raise InvalidInputError(
-                "mask must hold labels, whole numbers; this image holds others. Choose a label map."
-            )
-        values = values.astype(np.int32)
+    if values.dtype.kind == "f" and not np.array_equal(values, np.rint(values)):
+        raise InvalidInputError("mask must hold labels, whole numbers; this image holds others. Choose a label map.")
     if not (values > 0).any():
         raise InvalidInputError("The mask holds no label above 0. Choose the segmentation of the tumour.")
+    if values.max() > MOST_LABEL:
+        raise InvalidInputError(f"mask holds labels beyond {MOST_LABEL:,}. Choose a label map.")
+    if values.dtype.kind == "f":
+        return np.maximum(values, 0).astype(np.int32)
     return values.astype(np.int32) if values.dtype.kind == "b" else values
 
 
 def choose(mask: Volume, parameters: RadiomicsParameters) -> list[Chosen]:
     """The segments to measure, by rising label.
+
+    They are asked for with commas between them, or with semicolons where a name holds a comma.
 
     Names come from ``segment_names``, then from ``labels_file``, then from the volume's source where it knows them
     (``segment_names`` of a segmentation); a label without one is called ``segment LABEL``.
@@ -67,7 +71,9 @@ def choose(mask: Volume, parameters: RadiomicsParameters) -> list[Chosen]:
     names = [one.name for one in every]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise InvalidInputError(f"Two segments are called {twice[0]!r}. Check their names: each must be of its own.")
-    wanted = [part.strip() for part in parameters.segments.split(",") if part.strip()]
+    text = parameters.segments.strip()
+    mark = ";" if ";" in text else ","
+    wanted = [text] if text in names else [part.strip() for part in text.split(mark) if part.strip()]
     if not wanted or wanted == ["all"]:
         return every
     return _wanted(every, wanted)
@@ -91,7 +97,7 @@ def names_of(mask: Volume, parameters: RadiomicsParameters) -> dict[int, str]:
     if parameters.labels_file:
         known |= read_names(Path(parameters.labels_file))
     for key, name in assignments(parameters.segment_names, "segment_names").items():
-        if not key.lstrip("+").isdigit() or not name:
+        if not key.isascii() or not key.isdecimal() or not name:
             raise InvalidInputError(f"segment_names: expected LABEL=name; got {key}={name}. Check the text.")
         known[int(key)] = name
     return known
@@ -122,7 +128,7 @@ def names_in_header(head: bytes) -> dict[int, str]:
             number, key, value = match.groups()
             parts.setdefault(number, {})[key] = value.strip()
     return {
-        int(p["LabelValue"]): p["Name"] for p in parts.values() if p.get("LabelValue", "").isdigit() and "Name" in p
+        int(p["LabelValue"]): p["Name"] for p in parts.values() if p.get("LabelValue", "").isdecimal() and "Name" in p
     }
 
 

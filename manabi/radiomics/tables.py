@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from manabi.radiomics import names as naming
 from manabi.radiomics.features import FeatureSet
@@ -31,6 +31,9 @@ KEY_FEATURES = (
     ("ngtdm_coarseness", "original_ngtdm_Coarseness"),
 )
 """What a reader looks at first, by its name in the measurements (our choice); each mode has one of the entropies."""
+MODALITY, UNKNOWN = "settings_modality", "unknown"
+"""Column with the modality of the first image, from which a fitted model knows its images; its word where the file
+says nothing."""
 SCALE = {"surface_cm2": 0.01}
 
 
@@ -55,24 +58,23 @@ def tidy_table(measured: Sequence[Measured], preset: str) -> Table:
     return Table(TIDY, tuple(rows))
 
 
-def wide_table(measured: Sequence[Measured], preset: str) -> Table:
+def wide_table(measured: Sequence[Measured], preset: str, modality: str | None = None) -> Table:
     """A row per segment: volume, every feature, then settings and versions.
 
     The columns after the features begin with ``settings_`` and ``version_``, which the tables of a cohort leave out.
     """
     first = measured[0].features
-    columns = ("segment", "settings_label", "settings_voxels", "volume_ml", *first.names, *_beside(first, preset))
+    beside = [_beside(one.features, preset) | {MODALITY: modality or UNKNOWN} for one in measured]
+    columns = ("segment", "settings_label", "settings_voxels", "volume_ml", *first.names, *beside[0])
     rows: list[tuple[Cell, ...]] = []
-    for one in measured:
+    for one, tail in zip(measured, beside, strict=True):
         values = dict(zip(one.features.names, one.features.values.tolist(), strict=True))
         head = (one.segment.name, one.segment.label, one.voxels, round(one.volume_ml, 6))
-        rows.append(
-            (*head, *(number(values.get(n, math.nan)) for n in first.names), *_beside(one.features, preset).values())
-        )
+        rows.append((*head, *(number(values.get(n, math.nan)) for n in first.names), *tail.values()))
     return Table(columns, tuple(rows))
 
 
-def _beside(features: FeatureSet, preset: str) -> Mapping[str, Cell]:
+def _beside(features: FeatureSet, preset: str) -> dict[str, Cell]:
     """Settings and versions by column."""
     settings = features.settings
     return {

@@ -8,8 +8,9 @@ from radiomics_cases import FAST, tumours
 
 from manabi.context import Context
 from manabi.errors import InvalidInputError
+from manabi.plotting.report_page import fitted
 from manabi.radiomics.figure import draw_result
-from manabi.radiomics.figure_page import fitted, number_text
+from manabi.radiomics.figure_page import number_text
 from manabi.radiomics.figure_planes import LUNG, SOFT, Scene, window
 from manabi.radiomics.method import RadiomicsSurvival
 from manabi.radiomics.report import MOST_ROWS, write_html, write_reports

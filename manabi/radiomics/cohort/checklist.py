@@ -208,10 +208,18 @@ def _training_cut(facts: Mapping[str, Any]) -> tuple[str, str]:
     return (YES if words & {"training", "none"} else PARTLY), text
 
 
+def _adjusted(facts: Mapping[str, Any]) -> tuple[str, str]:
+    if facts["multiple_testing"] is False:
+        return NO, "not done"
+    text = str(facts["multiple_testing"])
+    return (PARTLY if "not adjusted" in text else YES), text
+
+
 RULES: dict[str, Callable[[Mapping[str, Any]], tuple[str, str]]] = {
     "events_per_candidate": _events_per_candidate,
     "harmonised": _harmonised,
     "leak_free": _leak_free,
     "simple_blocks": _simple_blocks,
     "training_cut": _training_cut,
+    "adjusted": _adjusted,
 }

@@ -142,7 +142,7 @@ ITEMS = (
         "volume",
         FEATURES,
         "METRICS 19, 24",
-        "Is the effect more than tumour volume?",
+        "Was the effect held against tumour volume, and what is left of it?",
         ("volume_correlation", "volume_adjusted"),
     ),
     Item(
@@ -194,7 +194,13 @@ ITEMS = (
         "Do all scores have intervals, and how were these made?",
         ("intervals",),
     ),
-    Item("calibration", RESULTS, "TRIPOD+AI 12e, 23a; METRICS 22", "Do predicted risks come true?", ("calibration",)),
+    Item(
+        "calibration",
+        RESULTS,
+        "TRIPOD+AI 12e, 23a; METRICS 22",
+        "Was it looked at whether predicted risks come true?",
+        ("calibration",),
+    ),
     Item(
         "benefit",
         RESULTS,
@@ -203,7 +209,7 @@ ITEMS = (
         ("decision_curve",),
     ),
     Item("chance", RESULTS, "CLEAR", "What does the same procedure give on permuted outcomes?", ("permutation_null",)),
-    Item("multiple", RESULTS, "CLEAR", "Were p-values adjusted for their number?", ("multiple_testing",)),
+    Item("multiple", RESULTS, "CLEAR", "Were p-values adjusted for their number?", ("multiple_testing",), "adjusted"),
     Item(
         "cut", RESULTS, "TRIPOD+AI 15; CLEAR", "Where does a cut into groups come from?", ("threshold",), "training_cut"
     ),
@@ -279,7 +285,7 @@ FACTS = {
     "calibration": "scores of calibration; False where there were none",
     "decision_curve": "True or a summary; False where there was none",
     "permutation_null": "number of permutations and p; False where there were none",
-    "multiple_testing": "adjustment; False where there was none",
+    "multiple_testing": "adjustment, and what was not adjusted; False where there was none",
     "threshold": "where the cut comes from (training, test, none)",
     "subgroups": "scores by group; False where there were none",
     "model_file": "where the fitted model is",

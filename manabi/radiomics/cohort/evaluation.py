@@ -79,7 +79,8 @@ class Evaluation:
         """C (AUC for two labels): mean over the repeats.
 
         Within a repeat, patients of one fold are compared with each other and the folds' pairs are added up, since
-        risks of two models are on two scales; leave-one-out has one test patient a fold and must compare across.
+        risks of two models are on two scales; leave-one-out has one test patient a fold and must compare across, see
+        :meth:`ranked`.
         """
         return float(np.nanmean(self.concordances(block)))
 
@@ -87,10 +88,19 @@ class Evaluation:
         """``(repeats,)`` C of each repeat."""
         comparable = pairs(self.outcome)
         out = []
-        for repeat, risk in enumerate(self.risk[block]):
+        for repeat, risk in enumerate(self.ranked(block)):
             counts, total = concordance_counts(np.nan_to_num(risk)[:, None], comparable & self.together(repeat))
             out.append(counts[0] / total if total else np.nan)
         return np.array(out)
+
+    def ranked(self, block: Block) -> np.ndarray:
+        """``(repeats, n)`` risks as they are compared by rank.
+
+        In leave-one-out each risk is taken against the training median of its own model: without the case, the share
+        of cases in training is lower, so that an empty model of a label would give every case the lower risk, and an
+        AUC of 0 where there is nothing to find (A. Airola and others, 2011, 10.1016/j.csda.2010.11.018, on pooling).
+        """
+        return self.risk[block] - self.threshold[block] if self.plan.scheme == "loo" else self.risk[block]
 
     def fold_concordances(self, block: Block) -> np.ndarray:
         """``(repeats x folds,)`` C of each test fold; NaN where a fold has no comparable pair (as in leave-one-out)."""
@@ -120,6 +130,7 @@ class Evaluation:
         large. Source: B. Phipson, G. Smyth, 2010, 10.2202/1544-6115.1585.
         """
         null = self.null.get(block, np.empty(0))
+        null = null[np.isfinite(null)]
         if not len(null):
             return float("nan")
         return float((1 + (null >= self.concordance(block) - 1e-12).sum()) / (1 + len(null)))
@@ -152,4 +163,4 @@ class Evaluation:
     def predicted(self, block: Block) -> Predicted:
         """The predictions for the scores of survival; for validations that test every row in every repeat."""
         fold = None if self.plan.scheme == "loo" else self.fold
-        return Predicted(self.risk[block], self.survival[block], self.times_days, fold)
+        return Predicted(self.risk[block], self.survival[block], self.times_days, fold, self.ranked(block))

@@ -173,10 +173,16 @@ class FittedModel:
         """
         x = self._one(patient)
         parts = self.predictor.contributions(x)[0]
-        order = [k for k in np.argsort(-np.abs(parts), kind="stable") if k in set(self.predictor.used)]
+        summed: dict[str, float] = {}
+        for k in sorted(self.predictor.used):
+            # The columns of one clinical variable ("sex=F") are shown as one: a man's risk is not raised by "sex=F".
+            name = self.design.columns[k]
+            name = name.partition("=")[0] if k < self.design.fixed else name
+            summed[name] = summed.get(name, 0.0) + float(parts[k])
+        ordered = dict(sorted(summed.items(), key=lambda item: -abs(item[1])))
         additive = self.kind != "ordinal" or not isinstance(self.predictor, LinearLabel)
         base = float(self.predictor.risk(x)[0] - parts.sum()) if additive else float("nan")
-        return Contributions({self.design.columns[k]: float(parts[k]) for k in order}, base, self.predictor.method)
+        return Contributions(ordered, base, self.predictor.method)
 
     def outside(self, patient: Cohort) -> Outside:
         """How far one patient (a cohort of one row) lies outside of the cohort the model was fitted to.

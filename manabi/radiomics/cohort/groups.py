@@ -102,7 +102,7 @@ def split_by_risk(
 def hazard_ratio(follow: Followup, high: np.ndarray, level: float = 0.95) -> Score:
     """Hazard ratio of one group against the other, Cox with Efron's ties, Wald's interval."""
     fit = fit_cox(follow, np.asarray(high, float)[:, None])
-    return _noted(fit.ratio("hazard ratio, high against low risk", follow, level=level), follow)
+    return noted(fit.ratio("hazard ratio, high against low risk", follow, level=level), follow)
 
 
 def log_rank(follow: Followup, high: np.ndarray) -> Score:
@@ -120,11 +120,12 @@ def log_rank(follow: Followup, high: np.ndarray) -> Score:
         return missing(name, reason, follow.n, follow.events, how)
     time, event = follow.time, follow.event
     result = logrank_test(time[high], time[~high], event[high], event[~high])
-    return _noted(Score(name, float(result.test_statistic), NAN, NAN, how, follow.n, follow.events,
+    return noted(Score(name, float(result.test_statistic), NAN, NAN, how, follow.n, follow.events,
                         float(result.p_value)), follow)  # fmt: skip
 
 
-def _noted(one: Score, follow: Followup) -> Score:
+def noted(one: Score, follow: Followup) -> Score:
+    """The score, saying where rows of one patient were taken as independent."""
     repeated = follow.n > len(np.unique(follow.patients))
     return replace(one, how=one.how + "; rows of one patient taken as independent") if repeated else one
 

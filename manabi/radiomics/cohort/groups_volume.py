@@ -14,6 +14,7 @@ import numpy as np
 from scipy import stats
 
 from manabi.errors import InvalidInputError
+from manabi.radiomics.cohort.groups import noted
 from manabi.radiomics.cohort.groups_cox import fit_cox
 from manabi.radiomics.cohort.groups_tests import adjusted
 from manabi.radiomics.cohort.scores import NAN, Score, missing
@@ -85,6 +86,9 @@ def volume_effects(
 ) -> tuple[VolumeEffect, ...]:
     """Correlation with volume and hazard ratio per standard deviation with and without log volume, of each feature.
 
+    Rows of one patient are taken as independent; ``how`` says so where there are such rows. Features that were chosen
+    by the same outcome, and out-of-fold risks, make small p by themselves.
+
     Args:
         follow: n rows.
         values: ``(n, p)`` features or risks without gaps.
@@ -109,9 +113,9 @@ def volume_effects(
     alone, both = fit_cox(follow, columns), fit_cox(follow, np.concatenate([columns, log_volume], axis=2))
     return tuple(
         VolumeEffect(
-            name, spearman(values[:, k], volume, f"rho of {name} with volume", level),
-            alone.ratio(f"hazard ratio per SD, {name}", follow, k, level=level),
-            both.ratio(f"hazard ratio per SD beside log volume, {name}", follow, k, level=level),
+            name, noted(spearman(values[:, k], volume, f"rho of {name} with volume", level), follow),
+            noted(alone.ratio(f"hazard ratio per SD, {name}", follow, k, level=level), follow),
+            noted(both.ratio(f"hazard ratio per SD beside log volume, {name}", follow, k, level=level), follow),
         )
         for k, name in enumerate(names)
     )  # fmt: skip

@@ -71,7 +71,7 @@ def _draws(evaluation: Evaluation, block: Block, bootstrap: Bootstrap) -> np.nda
     """``(draws,)`` C, mean over the repeats, of each draw."""
     comparable = pairs(evaluation.outcome)
     groups = evaluation.outcome.groups
-    kernels = [_kernels(risk, comparable & evaluation.together(r)) for r, risk in enumerate(evaluation.risk[block])]
+    kernels = [_kernels(risk, comparable & evaluation.together(r)) for r, risk in enumerate(evaluation.ranked(block))]
     out = []
     for weights in bootstrap.weights(groups):
         top = np.array([((weights @ wins) * weights).sum(1) for wins, _ in kernels])

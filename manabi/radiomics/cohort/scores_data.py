@@ -108,6 +108,8 @@ class Predicted:
         folds: ``(repeats, n)`` or ``(n,)`` test fold of each row. Where given, only patients of one fold are compared
             by rank: risks of two models are not on one scale, and pooling them biases C downwards for weak models.
             None for one model (external validation) or leave-one-out.
+        ranks: ``(repeats, n)`` or ``(n,)`` what is compared by rank, where that is not the risk as it is:
+            leave-one-out compares risks of many models, see :meth:`Evaluation.ranked`. None for the risk.
 
     Raises:
         InvalidInputError: where the arrays do not fit each other or hold gaps.
@@ -117,6 +119,7 @@ class Predicted:
     survival: np.ndarray | None = None
     times: np.ndarray | None = None
     folds: np.ndarray | None = None
+    ranks: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         """Check, and give every array its axis of repeats."""
@@ -124,6 +127,10 @@ class Predicted:
         if risk.ndim != 2 or not np.isfinite(risk).all():
             raise InvalidInputError("The risk is a known number for every repeat and row; rows without are left out.")
         object.__setattr__(self, "risk", risk)
+        ranks = risk if self.ranks is None else np.atleast_2d(np.array(self.ranks, float))
+        if ranks.shape != risk.shape or not np.isfinite(ranks).all():
+            raise InvalidInputError(f"Ranks are known numbers, one for each risk: expected {risk.shape}.")
+        object.__setattr__(self, "ranks", ranks)
         if self.folds is not None:
             folds = np.atleast_2d(np.asarray(self.folds))
             if folds.shape != risk.shape:
@@ -162,11 +169,16 @@ class Predicted:
     def constant(self) -> bool:
         """Whether no two rows that are compared differ in risk."""
         spread = [np.ptp(row[labels == f]) for row, labels in self._parts() for f in np.unique(labels)]
-        return max(spread) <= tolerance(self.risk)
+        return max(spread) <= tolerance(self.ranked)
+
+    @property
+    def ranked(self) -> np.ndarray:
+        """``(repeats, n)`` what is compared by rank."""
+        return np.asarray(self.ranks)
 
     def _parts(self) -> list[tuple[np.ndarray, np.ndarray]]:
         folds = np.zeros(self.risk.shape, int) if self.folds is None else self.folds
-        return list(zip(self.risk, folds, strict=True))
+        return list(zip(self.ranked, folds, strict=True))
 
 
 def tolerance(risk: np.ndarray) -> float:

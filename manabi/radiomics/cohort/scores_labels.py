@@ -93,12 +93,12 @@ def delong_difference(label: np.ndarray, first: Predicted, second: Predicted, na
 def placements(label: np.ndarray, predicted: Predicted) -> tuple[np.ndarray, np.ndarray]:
     """Share of controls below each case, and of cases above each control; means over the repeats; ties half."""
     case, control = label == 1, label == 0
-    close = tolerance(predicted.risk)
+    close = tolerance(predicted.ranked)
     table = np.zeros((case.sum(), control.sum()))
-    for risk in predicted.risk:
+    for risk in predicted.ranked:
         gap = risk[case][:, None] - risk[control][None]
         table += np.where(np.abs(gap) <= close, 0.5, gap > 0)
-    table /= len(predicted.risk)
+    table /= len(predicted.ranked)
     return table.mean(axis=1), table.mean(axis=0)
 
 

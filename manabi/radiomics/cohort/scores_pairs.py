@@ -60,7 +60,7 @@ class Pairs:
     def _block(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Pairs compared and pairs in right order, as means over the repeats."""
         allowed = self.against(rows)
-        risk, folds = self.predicted.risk, self.predicted.folds
+        risk, folds = self.predicted.ranked, self.predicted.folds
         close = tolerance(risk)
         pairs = np.zeros(allowed.shape)
         better = np.zeros(allowed.shape)

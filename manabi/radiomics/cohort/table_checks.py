@@ -25,8 +25,12 @@ def check_parts(cohort: Cohort) -> None:
         raise InvalidInputError(f"Features must be rows x names, {(n, p)}; got {cohort.features.shape}.")
     if len(set(cohort.feature_names)) != p:
         raise InvalidInputError(f"{p - len(set(cohort.feature_names))} feature names occur twice; give each its own.")
-    if bad := int(np.isinf(cohort.features).any(0).sum()):
-        raise InvalidInputError(f"{bad} features hold infinite values; leave such values empty (missing).")
+    bad = np.flatnonzero(np.isinf(cohort.features).any(0))
+    if bad.size:
+        raise InvalidInputError(
+            f"{bad.size} features hold infinite values, e.g. {cohort.feature_names[bad[0]]!r}; leave such values empty "
+            "(missing)."
+        )
     for name in ("volume_ml", "time_days", "event", "label", "centre", "repeated"):
         values = getattr(cohort, name)
         if values is not None and len(values) != n:

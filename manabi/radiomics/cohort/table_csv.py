@@ -12,6 +12,7 @@ import numpy as np
 from manabi.errors import InvalidInputError
 from manabi.radiomics.cohort.table import ClinicalColumn, Cohort
 from manabi.radiomics.cohort.table_checks import check_enough
+from manabi.radiomics.cohort.table_text import read_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,15 +61,16 @@ def read_cohort(features_csv: Path, outcomes_csv: Path, columns: Columns) -> Coh
     Raises:
         InvalidInputError: with what is wrong, in how many rows or columns, and what to do; patients are never named.
     """
-    features, outcomes = _read(features_csv), _read(outcomes_csv)
+    features, outcomes = read_table(features_csv), read_table(outcomes_csv)
     keys = [columns.patient, *([columns.tumour] if columns.tumour else [])]
     _need(features, keys, features_csv)
     _need(outcomes, [columns.patient], outcomes_csv)
     on = [key for key in keys if key in outcomes.columns]
-    _unique(features, keys, features_csv, "name the column that tells tumours apart (Columns.tumour)")
+    _unique(features, keys, features_csv, "name the column that tells tumours apart (tumour_column)")
     _unique(outcomes, on, outcomes_csv, "keep one row for each")
     place = _match(features, outcomes, on)
-    outcomes = outcomes.iloc[place].reset_index(drop=True)
+    _need_apart(features, outcomes, keys, columns, features_csv)
+    outcomes = outcomes.iloc[place]
     cohort = Cohort(
         patients=tuple(features[columns.patient].str.strip()),
         clinical=tuple(_clinical(outcomes, name, kind, outcomes_csv) for name, kind in columns.clinical.items()),
@@ -79,32 +81,6 @@ def read_cohort(features_csv: Path, outcomes_csv: Path, columns: Columns) -> Coh
     )
     check_enough(cohort)
     return cohort
-
-
-def _read(path: Path) -> pd.DataFrame:
-    """Read as text: commas, semicolons (then decimal commas) or tabs; UTF-8 or, from Japanese Excel, CP932."""
-    import pandas as pd
-
-    if not path.is_file():
-        raise InvalidInputError(f"There is no file {path.name!r}: give the path of a CSV table.")
-    data = path.read_bytes()
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = data.decode("cp932", errors="replace")
-    heading = text.split("\n", 1)[0]
-    mark = max(",;\t", key=heading.count)
-    import io
-
-    try:
-        table = pd.read_csv(io.StringIO(text), sep=mark, dtype=str, skipinitialspace=True)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise InvalidInputError(f"{path.name!r} is no table with a heading and rows of the same length.") from error
-    if table.empty:
-        raise InvalidInputError(f"{path.name!r} has a heading and no rows.")
-    table.columns = [str(name).strip() for name in table.columns]
-    table.attrs["decimal"] = "," if mark == ";" else "."
-    return table
 
 
 def _need(table: pd.DataFrame, names: Sequence[str], path: Path) -> None:
@@ -123,6 +99,21 @@ def _unique(table: pd.DataFrame, keys: Sequence[str], path: Path, advice: str) -
         raise InvalidInputError(f"{path.name!r}: {twice} rows repeat a {' and '.join(keys)} above them; {advice}.")
 
 
+def _need_apart(
+    features: pd.DataFrame, outcomes: pd.DataFrame, keys: Sequence[str], columns: Columns, path: Path
+) -> None:
+    """Refuse outcomes and clinical data among the features: a model that sees the outcome looks perfect."""
+    known = {*outcomes.columns, columns.time, columns.event, columns.label, *columns.clinical}
+    both = [name for name in _feature_names(features, keys, columns) if name in known]
+    if both:
+        more = f" and {len(both) - 1} more" if len(both) > 1 else ""
+        raise InvalidInputError(
+            f"{path.name!r}: {both[0]!r}{more} would be learnt from as features, but belong to the outcomes or are in "
+            "that table too. Remove them from the table of features (of one table for both, make two): a model must "
+            "not see the outcome."
+        )
+
+
 def _match(features: pd.DataFrame, outcomes: pd.DataFrame, on: Sequence[str]) -> np.ndarray:
     """Row of the outcomes for each row of the features."""
     rows = {key: k for k, key in enumerate(outcomes[list(on)].map(str.strip).itertuples(index=False, name=None))}
@@ -132,7 +123,8 @@ def _match(features: pd.DataFrame, outcomes: pd.DataFrame, on: Sequence[str]) ->
     if lost:
         raise InvalidInputError(
             f"{lost} of {len(keys)} rows with features have no outcome ({unused} outcomes have no features). Check "
-            f"that {' and '.join(on)} is written alike in both files, and leave out the rows without an outcome."
+            f"that {' and '.join(on)} is written alike in both files, with or without leading zeros, and leave out the "
+            "rows without an outcome."
         )
     return np.array([rows[key] for key in keys], int)
 
@@ -149,22 +141,26 @@ def _numbers(table: pd.DataFrame, name: str, path: Path) -> np.ndarray:
     if wrong.size:
         raise InvalidInputError(
             f"{path.name!r}: column {name!r} holds text where numbers belong, in {wrong.size} rows, the first on line "
-            f"{wrong[0] + 2}. Correct it, leave it empty for missing, or name the column in Columns.ignore."
+            f"{table.index[wrong].min()}. Correct it, leave it empty where it is missing, or remove the column."
         )
     return values.to_numpy(float)
 
 
-def _features(table: pd.DataFrame, keys: Sequence[str], columns: Columns, path: Path) -> dict[str, Any]:
+def _feature_names(table: pd.DataFrame, keys: Sequence[str], columns: Columns) -> list[str]:
+    """Columns that are features."""
     apart = {*keys, columns.centre, columns.volume_ml, *columns.ignore}
-    names = [name for name in table.columns if name not in apart and not name.startswith(IGNORED)]
+    return [name for name in table.columns if name not in apart and not name.startswith(IGNORED)]
+
+
+def _features(table: pd.DataFrame, keys: Sequence[str], columns: Columns, path: Path) -> dict[str, Any]:
+    names = _feature_names(table, keys, columns)
     if not names:
         return {}
     values = np.column_stack([_numbers(table, name, path) for name in names])
     empty = [name for name, column in zip(names, values.T, strict=True) if np.isnan(column).all()]
     if empty:
         raise InvalidInputError(
-            f"{path.name!r}: {len(empty)} features are missing in every row, e.g. {empty[0]!r}. Remove those columns, "
-            "or name them in Columns.ignore."
+            f"{path.name!r}: {len(empty)} features are missing in every row, e.g. {empty[0]!r}. Remove those columns."
         )
     return {"feature_names": tuple(names), "features": values}
 
@@ -179,14 +175,16 @@ def _outcome(table: pd.DataFrame, columns: Columns, path: Path) -> dict[str, Any
             raise InvalidInputError(f"{path.name!r}: {empty} rows have no {columns.label!r}. Leave those rows out.")
         return {"label": column.values.astype(int), "label_levels": tuple(levels)}
     _need(table, [columns.time, columns.event], path)
-    event = _numbers(table, columns.event, path)
-    wrong = int((~np.isin(event, [0, 1])).sum())
-    if wrong:
+    texts = table[columns.event].str.strip().str.replace(r"^([01])[.,]0*$", r"\1", regex=True)
+    wrong = ~texts.isin(["0", "1"])
+    if wrong.any():
         raise InvalidInputError(
-            f"{path.name!r}: column {columns.event!r} must be 1 (event seen) or 0 (censored) in every row; {wrong} "
-            "rows are neither."
+            f"{path.name!r}: column {columns.event!r} must be 1 (event seen) or 0 (censored) in every row; "
+            f"{int(wrong.sum())} rows are neither, the first on line {table.index[wrong].min()}. Write 1 for dead or "
+            "recurred, and 0 for alive without it when last seen."
         )
-    return {"time_days": _numbers(table, columns.time, path) * DAYS[columns.time_unit], "event": event.astype(bool)}
+    event = (texts == "1").to_numpy(bool)
+    return {"time_days": _numbers(table, columns.time, path) * DAYS[columns.time_unit], "event": event}
 
 
 def _clinical(table: pd.DataFrame, name: str, kind: str | Sequence[str], path: Path) -> ClinicalColumn:

@@ -60,10 +60,15 @@ def apply(
     if len(spacing_mm) != 3 or not all(np.isfinite(mm) and mm > 0 for mm in spacing_mm):
         raise InvalidInputError(f"spacing_mm must be three lengths above 0 (slice, row, column); got {spacing_mm}.")
     wanted = whole(array.shape) if box is None else box
-    for side, size in zip(wanted, array.shape, strict=True):
-        if side.step not in (None, 1) or side.start is None or side.stop is None:
-            raise InvalidInputError(f"A box has slices with start and stop, without step; got {wanted}.")
-        if not 0 <= side.start < side.stop <= size:
-            raise InvalidInputError(f"The box {wanted} is empty or reaches beyond the image {array.shape}.")
+    _check_box(wanted, array.shape)
     module = import_module(f"manabi.radiomics.filters.{MODULES[spec.kind, spec.mode]}")
     return module.responses(array, spacing_mm, spec, wanted)
+
+
+def _check_box(box: Box, shape: tuple[int, ...]) -> None:
+    """Refuse a box that is no part of the image."""
+    for side, size in zip(box, shape, strict=True):
+        if side.step not in (None, 1) or side.start is None or side.stop is None:
+            raise InvalidInputError(f"A box has slices with start and stop, without step; got {box}.")
+        if not 0 <= side.start < side.stop <= size:
+            raise InvalidInputError(f"The box {box} is empty or reaches beyond the image {shape}.")

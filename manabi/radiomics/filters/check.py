@@ -21,12 +21,7 @@ def settled(spec: FilterSpec) -> dict[str, Any]:
     Raises:
         InvalidInputError: the filter is unknown, or not to be had by that convention.
     """
-    if spec.kind not in of.KINDS:
-        raise InvalidInputError(f"kind must be one of {', '.join(of.KINDS)}; got {spec.kind!r}.")
-    modes = [mode for kind, mode in of.PARAMETERS if kind == spec.kind]
-    if spec.mode and spec.mode not in modes:
-        raise InvalidInputError(f"{spec.kind} is to be had by {' or '.join(modes)}; got mode {spec.mode!r}.")
-    values: dict[str, Any] = {"mode": spec.mode or modes[0]}
+    values: dict[str, Any] = {"mode": _mode(spec)}
     bands = (spec.bands,) if isinstance(spec.bands, str) and spec.bands else spec.bands
     values["bands"] = tuple(str(band).upper() for band in bands)
     values["kernels"] = str(spec.kernels).upper()
@@ -35,6 +30,16 @@ def settled(spec: FilterSpec) -> dict[str, Any]:
         value = getattr(spec, name)
         values[name] = float(value) if isinstance(value, int) and not isinstance(value, bool) else value
     return values
+
+
+def _mode(spec: FilterSpec) -> str:
+    """The convention that is asked for, else the filter's first."""
+    if spec.kind not in of.KINDS:
+        raise InvalidInputError(f"kind must be one of {', '.join(of.KINDS)}; got {spec.kind!r}.")
+    modes = [mode for kind, mode in of.PARAMETERS if kind == spec.kind]
+    if spec.mode and spec.mode not in modes:
+        raise InvalidInputError(f"{spec.kind} is to be had by {' or '.join(modes)}; got mode {spec.mode!r}.")
+    return spec.mode or modes[0]
 
 
 def check(spec: FilterSpec) -> None:

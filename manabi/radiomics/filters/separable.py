@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from itertools import permutations, product
+from itertools import combinations, permutations, product
 from typing import Any
 
 import numpy as np
@@ -81,17 +81,22 @@ def rotated(kernels: Triple, planar: bool) -> list[Triple]:
     IBSI reference manual on filters (arXiv:2006.05470), section on rotational invariance of separable kernels.
     """
     found: list[Triple] = []
-    for order in permutations(range(3)):
-        swaps = sum(order[a] > order[b] for a in range(3) for b in range(a + 1, 3))
-        for signs in product((1, -1), repeat=3):
-            proper = (-1) ** swaps * np.prod(signs) == 1
-            if not proper or planar and (order[0] != 0 or signs[0] != 1):
-                continue
-            k, j, i = (
-                kernels[old] if sign == 1 else kernels[old].flipped() for old, sign in zip(order, signs, strict=True)
-            )
-            found.append((k, j, i))
+    for order, signs in _rotations(planar):
+        k, j, i = (
+            kernels[old] if sign == 1 else kernels[old].flipped() for old, sign in zip(order, signs, strict=True)
+        )
+        found.append((k, j, i))
     return found
+
+
+def _rotations(planar: bool) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
+    """Orders and signs of the axes that turn and do not mirror; in the plane, the first axis stays."""
+    for order in permutations(range(3)):
+        swaps = sum(order[a] > order[b] for a, b in combinations(range(3), 2))
+        for signs in product((1, -1), repeat=3):
+            stays = order[0] == 0 and signs[0] == 1
+            if (-1) ** swaps * np.prod(signs) == 1 and (stays or not planar):
+                yield order, signs
 
 
 def staged(
