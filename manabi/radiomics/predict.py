@@ -167,14 +167,12 @@ def verdict_alerts(verdict: Verdict) -> list[str]:
     score = f" (out of fold: {verdict.concordance})" if verdict.concordance else ""
     if verdict.better_than_chance is False:
         said.append(
-            f"No better than chance, as far as its own validation shows, is this model{score}: do not use its risks."
+            f"No better than chance: that is what this model's own validation shows{score}. Do not use its risks."
         )
     if verdict.beats_volume is False:
-        said.append(f"No better than the volume alone, as far as its own validation shows, is this model{score}.")
+        said.append(f"No better than the volume alone: that is what this model's own validation shows{score}.")
     if verdict.beats_clinical is False:
-        said.append(
-            f"No better than the clinical data alone, as far as its own validation shows, is this model{score}."
-        )
+        said.append(f"No better than the clinical data alone: that is what this model's own validation shows{score}.")
     return said
 
 
