@@ -50,6 +50,25 @@ def test_a_simulated_patient_gets_a_risk_with_its_doubts(patient):
     assert METHOD.compare_truth(truth, result)["volume"].rows
 
 
+def test_the_shipped_grade_model_grades_simulated_gliomas_that_it_never_saw():
+    phantom, bundle = TumourPhantom(), BundleStore().verify("radiomics-grade")
+    assert bundle.simulated and bundle.metrics["auc_radiomics"]["ci95"][0] > 0.5
+    risks: dict[int, list[float]] = {3: [], 4: []}
+    for index in range(24):
+        case = phantom.render(phantom.sample_parameters(case_rng(9001, index), modality="mr", slice_mm=4.0))
+        if len(risks[case.truth["grade"]]) == 5:
+            continue
+        clinical = f"age_years={case.truth['age_years']},sex={case.truth['sex']}"
+        context = Context(device="cpu", bundle="radiomics-grade")
+        result = METHOD.run(METHOD.sample_inputs(case), {"clinical": clinical}, context)
+        (row,) = result.tables["risk"].rows
+        chances = dict(zip(result.tables["risk"].columns, row, strict=True))
+        assert chances["probability_3"] + chances["probability_4"] == pytest.approx(1, abs=1e-3)
+        risks[case.truth["grade"]].append(chances["risk"])
+    assert min(map(len, risks.values())) >= 3
+    assert sum(risks[4]) / len(risks[4]) > sum(risks[3]) / len(risks[3])
+
+
 def test_a_second_simulated_image_is_the_second_input():
     phantom = TumourPhantom()
     drawn = phantom.sample_parameters(case_rng(7, 1), modality="mr", slice_mm=6.0, pixel_mm=2.0)
