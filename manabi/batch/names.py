@@ -48,7 +48,7 @@ def write_names(file: Path, names: Mapping[Key, str]) -> None:
     rows = sorted((name, *(dict(case).get(column) for column in columns)) for case, name in names.items())
     with atomic_file(file, overwrite=True) as aside:
         os.close(os.open(aside, os.O_CREAT | os.O_WRONLY, 0o600))
-        write_table((CASE_COLUMN, *columns), rows, aside, errors="surrogateescape")
+        write_table((CASE_COLUMN, *columns), rows, aside, errors="surrogateescape", verbatim=True)
 
 
 def new_name(source: Source, taken: Iterable[str], keep: bool) -> str:

@@ -19,6 +19,8 @@ MARKUPS_SCHEMA = (
     "https://raw.githubusercontent.com/slicer/slicer/master/Modules/Loadable/Markups/Resources/Schema/"
     "markups-schema-v1.0.3.json#"
 )
+FORMULA_MARKS = tuple("=+-@\t\r")
+"""What a formula begins with in spreadsheet programs."""
 
 
 def slug(key: str) -> str:
@@ -50,7 +52,7 @@ def write_json(value: Any, path: Path) -> Path:
 
 
 def write_table(
-    columns: Sequence[str], rows: Iterable[Sequence[Any]], path: Path, errors: str = "strict"
+    columns: Sequence[str], rows: Iterable[Sequence[Any]], path: Path, errors: str = "strict", verbatim: bool = False
 ) -> Path:  # fmt: skip
     """Write a CSV that does not depend on the locale: UTF-8, commas, decimal points, blank for what is unknown.
 
@@ -59,12 +61,29 @@ def write_table(
         rows: as many cells each.
         path: the file; replaced where it is there.
         errors: what to do with text that is no Unicode, as for ``open``.
+        verbatim: write text as it is; otherwise what a spreadsheet program would run gets an apostrophe in front.
     """
+    kept = plain if verbatim else _harmless
     with path.open("w", encoding="utf-8", errors=errors, newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows([plain(cell) for cell in row] for row in rows)
+        writer.writerow([kept(name) for name in columns])
+        writer.writerows([kept(cell) for cell in row] for row in rows)
     return path
+
+
+def _harmless(cell: Any) -> Any:
+    """A cell that no spreadsheet program takes for a formula: names of segments and series come from others' files."""
+    value = plain(cell)
+    if isinstance(value, str) and value[:1] in FORMULA_MARKS and not _is_number(value):
+        return f"'{value}"
+    return value
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
 
 
 def write_plot_csv(plot: Plot, path: Path) -> Path:

@@ -149,6 +149,7 @@ class RadiomicsSurvival(Method[RadiomicsParameters]):
         clinical = parameters.clinical_values()
         said = [*predict.verdict_alerts(model.verdict), *predict.check_clinical(model, clinical)]
         said += predict.check_modality(modality, inputs["image"].modality)
+        said += predict.check_centre(model, parameters.centre)
         settings, note = _settings_of(model, parameters, inputs)
         context.progress(0.03, "Preparing")
         result, measured = self._measured(inputs, parameters, settings, model.preset or parameters.preset, context)

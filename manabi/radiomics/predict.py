@@ -78,7 +78,7 @@ def predict(
     if fitted.kind != "survival":
         probability = dict(zip(fitted.levels, fitted.predict_probability(patient)[0].tolist(), strict=True))
     return Prediction(
-        measured.segment.name, risk, fitted.percentile(risk), HIGH if risk >= fitted.median_risk else LOW,
+        measured.segment.name, risk, fitted.percentile(risk), HIGH if risk > fitted.median_risk else LOW,
         YEARS if survival else (), survival, curve, probability, parts.values, parts.base, parts.method,
         fitted.outside(patient),
     )  # fmt: skip
@@ -117,6 +117,14 @@ def check_clinical(model: CohortModel, clinical: Mapping[str, str]) -> list[str]
         f"Clinical values are missing: {', '.join(missing)}. They were filled with those of an average patient of the "
         "cohort, which the risk depends on."
     ]
+
+
+def check_centre(model: CohortModel, centre: str) -> list[str]:
+    """What to say of a centre that was named to a model without centres."""
+    chain = model.fitted.design.chain
+    if not centre or (chain is not None and chain.combat is not None):
+        return []
+    return [f"The centre {centre!r} was not used: the model was fitted without centres, so nothing is harmonised."]
 
 
 def check_modality(trained: str, given: str | None) -> list[str]:

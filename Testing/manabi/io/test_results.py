@@ -19,7 +19,7 @@ from manabi.io.atomic import atomic_file, atomic_folder
 from manabi.io.files import read_volume
 from manabi.io.labels import seg_nrrd_metadata, slim, terminology_entry
 from manabi.io.results import read_result_json, to_json, write_result
-from manabi.io.tables import plain, slug
+from manabi.io.tables import plain, slug, write_table
 from manabi.result import LEFT, RIGHT, Code, Labelmap, Landmark, Plot, Result, Segment, Table
 from manabi.volume import Volume
 
@@ -336,6 +336,14 @@ def test_tables_do_not_depend_on_the_locale(tmp_path):
     assert content.decode("utf-8") == 'side,ratio\n"被殻, left",0.1\nright,\nx,2.5\n'
     rows = list(csv.reader(files["plots/profile"][0].read_text(encoding="utf-8").splitlines()))
     assert rows == [["series", "mm", "counts"], ["before", "0.0", "5.0"], ["before", "1.0", "6.5"]]
+
+
+def test_a_name_that_a_spreadsheet_would_run_is_made_harmless(tmp_path):
+    path = write_table(
+        ("segment", "=x"), [("=cmd|' /C calc'!A0", "-0.5"), ("@SUM(A1)", -2.0), ("-tumour", None)], tmp_path / "t.csv"
+    )
+    rows = list(csv.reader(path.read_text(encoding="utf-8").splitlines()))
+    assert rows == [["segment", "'=x"], ["'=cmd|' /C calc'!A0", "-0.5"], ["'@SUM(A1)", "-2.0"], ["'-tumour", ""]]
 
 
 def test_landmarks_are_markups_in_lps(tmp_path):

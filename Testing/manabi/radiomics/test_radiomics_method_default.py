@@ -40,7 +40,8 @@ def test_the_shipped_model_says_that_it_is_simulated_and_what_it_is_worth():
 def test_a_simulated_patient_gets_a_risk_with_its_doubts(patient):
     inputs, truth = patient
     clinical = f"age_years={truth['age_years']},sex={truth['sex']},stage={truth['stage']}"
-    result = METHOD.run(inputs, {"clinical": clinical}, Context(device="cpu"))
+    result = METHOD.run(inputs, {"clinical": clinical, "centre": "Kyoto"}, Context(device="cpu"))
+    assert any("centre 'Kyoto' was not used" in text for text in result.warnings)
     assert result.tables["risk"].column("segment") == ["Tumour"]
     assert 0 <= result.measurements["risk_percentile"] <= 100
     assert result.measurements["volume_ml"] == pytest.approx(truth["volume_ml"], rel=0.1)
