@@ -35,6 +35,7 @@ def encode_volume(volume: Volume, folder: Path, stem: str) -> dict[str, Any]:
         "units": volume.units,
         "name": volume.name,
         "warnings": list(volume.warnings),
+        "caution": volume.caution,
         "source": volume.source.input_name if isinstance(volume.source, SourceToken) else None,
     }
 
@@ -55,6 +56,7 @@ def decode_volume(record: Mapping[str, Any], folder: Path, *, copy: bool, source
         name=str(record.get("name", "volume")),
         warnings=tuple(record.get("warnings", ())),
         source=source,
+        caution=str(record.get("caution", "")),
     )
 
 

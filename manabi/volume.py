@@ -17,6 +17,8 @@ from manabi.geometry import LPS_TO_RAS, Grid, Shape, closest_axes
 if TYPE_CHECKING:
     import SimpleITK as sitk
 
+SYNTHETIC = "synthetic, not for dose"
+"""The caution of an image that a model made up from another one."""
 INTERPOLATIONS = ("nearest", "linear", "bspline")
 RAS_CANONICAL = ((0, 1, 2), (1, 1, 1))
 
@@ -34,6 +36,8 @@ class Volume:
         name: a name free of patient identifiers, used for nodes and files.
         warnings: what reading had to assume or change; carried into every result made from the volume.
         source: where the volume came from, for writing DICOM back (see :mod:`manabi.io.dicom`); None otherwise.
+        caution: for values that no scanner measured, what every reader of them must know (:data:`SYNTHETIC`); it goes
+            into the header of every DICOM file. Empty for values that a scanner measured, however processed since.
     """
 
     array: np.ndarray
@@ -43,6 +47,7 @@ class Volume:
     name: str = "volume"
     warnings: tuple[str, ...] = ()
     source: Any = None
+    caution: str = ""
 
     def __post_init__(self) -> None:
         """Check the shape and freeze array and matrix."""

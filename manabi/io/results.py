@@ -196,9 +196,8 @@ class _Writer:
 
         provenance = self.result.provenance
         extra = {"Manabi_Provenance": json.dumps(plain(provenance), separators=(",", ":"))} if provenance else {}
-        return write_volume(
-            volume, self.folder / name, description=self._description(), metadata={**metadata, **extra}
-        )
+        description = ": ".join(text for text in (volume.caution, self._description()) if text)
+        return write_volume(volume, self.folder / name, description=description, metadata={**metadata, **extra})
 
     def _dicom(self, volume: Volume, stem: str) -> list[Path]:
         from manabi.io.dicom import write_dicom

@@ -12,6 +12,7 @@ import vtk
 from bridge_scene import GRIDS, LINEAR, SCALING, bending_transform, image, transform, world_matrix
 
 from manabi.errors import GeometryError, InvalidInputError
+from manabi.volume import SYNTHETIC
 from manabi_slicer import bridge
 
 pytestmark = pytest.mark.usefixtures("scene")
@@ -142,6 +143,13 @@ def test_a_label_map_node_is_made_and_only_a_label_map_is_updated_as_one():
 def test_modality_and_units_come_back(modality, units):
     back = bridge.volume_from_node(bridge.volume_to_node(image(modality=modality, units=units), "x"))
     assert (back.modality, back.units) == (modality, units)
+
+
+def test_the_caution_of_a_synthetic_image_comes_back_and_goes_with_it():
+    node = bridge.volume_to_node(image(caution=SYNTHETIC), "x")
+    assert bridge.volume_from_node(node).caution == SYNTHETIC
+    bridge.volume_to_node(image(), "x", node=node)
+    assert bridge.volume_from_node(node).caution == ""
 
 
 def test_slicer_is_told_the_units():

@@ -10,6 +10,7 @@ from manabi.io.dicom.pixels import read_pixels
 from manabi.io.dicom.read import read_dicom
 from manabi.io.dicom.series import SeriesInfo, list_series
 from manabi.io.dicom.source import DicomSource
+from manabi.io.dicom.structures import write_structures
 from manabi.io.dicom.write import write_dicom
 
-__all__ = ["DicomSource", "SeriesInfo", "list_series", "read_dicom", "read_pixels", "write_dicom"]
+__all__ = ["DicomSource", "SeriesInfo", "list_series", "read_dicom", "read_pixels", "write_dicom", "write_structures"]

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from manabi.io.dicom.decimals import ds
-from manabi.io.dicom.inherit import base_dataset, describe_derivation
+from manabi.io.dicom.inherit import base_dataset, describe_derivation, disown
 from manabi.io.dicom.iod import CLASSES
+from manabi.io.dicom.originals import reference_item
 from manabi.io.dicom.quantise import Stored
 from manabi.io.dicom.source import DicomSource
 from manabi.volume import Volume
@@ -25,8 +26,9 @@ def modality_of(volume: Volume, reference: DicomSource | None) -> str:
 
 
 def derived_dataset(
-    original: Dataset | None, modality: str, provenance: Mapping[str, Any], series_description: str
-) -> Dataset:
+    original: Dataset | None, modality: str, provenance: Mapping[str, Any], series_description: str,
+    *, caution: str = "",
+) -> Dataset:  # fmt: skip
     """The header of a new series up to its pixels: patient and study of the original, and what was made of it.
 
     Args:
@@ -34,10 +36,16 @@ def derived_dataset(
         modality: one of :data:`manabi.io.dicom.iod.CLASSES`.
         provenance: of the result; method and bundle go into the header.
         series_description: what a reader sees in the list of series; 64 characters are kept.
+        caution: of the volume (:class:`~manabi.volume.Volume`). It comes first in the description, and the original's
+            scanner and its settings are named as those of the original, not of these values.
     """
     now = datetime.datetime.now()
     dataset = base_dataset(original, modality, now)
-    describe_derivation(dataset, provenance, series_description, now)
+    if not dataset.get("BodyPartExamined"):
+        dataset.setdefault("Laterality", "")
+    describe_derivation(dataset, provenance, series_description, now, caution)
+    if caution:
+        disown(dataset, provenance, caution)
     dataset.Modality, dataset.SOPClassUID = modality, CLASSES[modality]
     dataset.ImageType = ["DERIVED", "SECONDARY"]
     return dataset
@@ -73,19 +81,11 @@ def source_images(reference: DicomSource | None, index: int | None, count: int) 
     Returns:
         The original of the same number, where there are as many as slices; else the only original there is.
     """
-    from pydicom import Dataset
-
     uids = reference.instance_uids if reference else ()
     matching = index is not None and len(uids) == count > 1
     chosen = uids[index : index + 1] if matching and index is not None else uids if len(uids) == 1 else ()
-    items = []
-    for uid in chosen:
-        item = Dataset()
-        item.ReferencedSOPClassUID = reference.sop_class_uid if reference else ""
-        item.ReferencedSOPInstanceUID = uid
-        if item.ReferencedSOPClassUID and uid:
-            items.append(item)
-    return items
+    kind = reference.sop_class_uid if reference else ""
+    return [reference_item(kind, uid) for uid in chosen if kind and uid]
 
 
 def save_instance(dataset: Dataset, path: Path, sources: list[Dataset]) -> str:

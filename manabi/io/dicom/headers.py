@@ -27,6 +27,7 @@ HEADER_TAGS = (
     "DetectorInformationSequence", "NumberOfSlices", "SliceVector", "TimeSlotVector", "RotationVector",
     "RotationInformationSequence", "TemporalPositionIdentifier", "EchoNumbers", "EchoTime", "TriggerTime",
     "DiffusionBValue", "FrameReferenceTime", "AcquisitionNumber", "AcquisitionTime",
+    "SeriesDescription",
 )  # fmt: skip
 
 MODALITY_OF_CLASS = {

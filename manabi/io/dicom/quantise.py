@@ -30,7 +30,7 @@ class Stored:
         return self.slope == "1" and self.intercept == "0"
 
 
-def quantised(array: np.ndarray, *, zero_is_zero: bool) -> Stored:
+def quantised(array: np.ndarray, *, zero_is_zero: bool, to_whole: bool = False) -> Stored:
     """The array as uint16 or int16; values change by at most half a step of the slope.
 
     Whole numbers that fit 16 bits are kept exactly, with slope 1. Otherwise the range of values is spread over 16
@@ -40,6 +40,7 @@ def quantised(array: np.ndarray, *, zero_is_zero: bool) -> Stored:
         array: real values of any dtype.
         zero_is_zero: keep the intercept at 0, as PET requires; a viewer that ignores the slope then still shows
             values in proportion.
+        to_whole: round to whole numbers where they fit 16 bits.
 
     Raises:
         InvalidInputError: for values that are not finite.
@@ -50,8 +51,8 @@ def quantised(array: np.ndarray, *, zero_is_zero: bool) -> Stored:
     whole = array.dtype.kind in "biu" or bool((array == np.rint(array)).all())
     dtype = np.uint16 if low >= 0 else np.int16
     limits = np.iinfo(dtype)
-    if whole and limits.min <= low and high <= limits.max:
-        return Stored(array.astype(dtype))
+    if (whole or to_whole) and limits.min <= low and high <= limits.max:
+        return Stored(array.astype(dtype) if whole else np.rint(array).astype(dtype))
     if zero_is_zero:
         slope = ds(max(high / limits.max, low / limits.min if limits.min else 0.0))
         return _divided(array, slope, "0", dtype)
@@ -66,4 +67,3 @@ def _divided(array: np.ndarray, slope: str, intercept: str, dtype: type[np.integ
         steps = (image.astype(np.float64) - float(intercept)) / float(slope)
         pixels[k] = np.clip(np.rint(steps), limits.min, limits.max)
     return Stored(pixels, slope, intercept)
-

@@ -15,7 +15,7 @@ from manabi.io.dicom.series import Series, choose_series
 from manabi.io.dicom.source import DicomSource
 from manabi.io.dicom.stack import Stack, arrange
 from manabi.io.dicom.tilt import fill_value, straightened
-from manabi.volume import Volume
+from manabi.volume import SYNTHETIC, Volume
 
 
 def read_dicom(path: Path | str, series: str | None = None) -> Volume:
@@ -51,6 +51,7 @@ def read_dicom(path: Path | str, series: str | None = None) -> Volume:
         name=f"{chosen.modality or 'DICOM'}_series_{'x' if chosen.number is None else chosen.number}",
         warnings=(*chosen.warnings, *_assumptions(chosen), *stack.warnings, *notes),
         source=_source(chosen, stack),
+        caution=SYNTHETIC if SYNTHETIC in chosen.headers[0].text("SeriesDescription") else "",
     )
 
 

@@ -16,6 +16,7 @@ from manabi.io.dicom.decimals import ds, orientation_of
 from manabi.io.dicom.derived import derived_dataset, describe_pixels, modality_of, save_instance, source_images
 from manabi.io.dicom.inherit import read_reference
 from manabi.io.dicom.iod import fill_ct, fill_mr, fill_nm, fill_pt, fill_secondary
+from manabi.io.dicom.originals import Origin, origins_of, source_item
 from manabi.io.dicom.quantise import Stored, quantised
 from manabi.io.dicom.source import DicomSource
 from manabi.volume import Volume
@@ -42,7 +43,12 @@ def write_dicom(
     none, becomes secondary captures of modality OT that keep their place in the patient (our choice: they claim to be
     nothing that they are not). Left-handed grids are written with their slices in reverse order.
 
-    Values change by at most half a step of 16 bits; whole numbers that fit are exact.
+    A volume with the original's own voxels keeps position, orientation, pixel spacing and slice thickness of every
+    slice as the original's files state them, and every file names the original image of its slice.
+
+    Values change by at most half a step of 16 bits; whole numbers that fit are exact. A volume with a ``caution`` does
+    not claim to be of the original's scanner (:func:`manabi.io.dicom.inherit.disown`), and is written in whole
+    Hounsfield units as CT scanners do, with slope 1, because not every planning system reads another slope.
 
     Args:
         volume: on a straight grid, with finite values.
@@ -65,9 +71,12 @@ def write_dicom(
         raise InvalidInputError(f"reference must be a DicomSource or None; got {type(reference).__name__}.")
     original = None if reference is None else read_reference(reference)
     modality = modality_of(volume, reference)
-    dataset = derived_dataset(original, modality, provenance, series_description)
+    dataset = derived_dataset(original, modality, provenance, series_description, caution=volume.caution)
     volume = _right_handed(volume)
-    stored = quantised(volume.array, zero_is_zero=modality in ("PT", "NM"))
+    hounsfield = modality == "CT" and volume.units in (None, "HU")
+    stored = quantised(
+        volume.array, zero_is_zero=modality in ("PT", "NM"), to_whole=hounsfield and bool(volume.caution)
+    )
     describe_pixels(dataset, volume, stored)
     with atomic_folder(folder) as aside:
         if modality == "NM":
@@ -93,15 +102,38 @@ def _write_slices(
     dataset: Dataset, volume: Volume, stored: Stored, reference: DicomSource | None, folder: Path
 ) -> list[str]:
     """One file per slice, numbered along the normal."""
-    lps = LPS_TO_RAS @ volume.ijk_to_ras
-    dataset.ImageOrientationPatient = orientation_of(lps)
+    origins = origins_of(reference, volume)
     count = volume.shape[0]
     names = []
     for k in range(count):
+        origin = origins[k] if origins else Origin()
+        _place(dataset, volume, k, origin)
         dataset.InstanceNumber = k + 1
-        dataset.ImagePositionPatient = [ds(value) for value in lps[:3, 3] + k * lps[:3, 2]]
         if dataset.Modality == "PT":
             dataset.ImageIndex = k + 1
         dataset.PixelData = np.ascontiguousarray(stored.pixels[k]).astype("<u2", copy=False).tobytes()
-        names.append(save_instance(dataset, folder / f"{k + 1:04d}.dcm", source_images(reference, k, count)))
+        sources = source_images(reference, k, count) if origins is None else _sources(reference, origin)
+        names.append(save_instance(dataset, folder / f"{k + 1:04d}.dcm", sources))
     return names
+
+
+def _place(dataset: Dataset, volume: Volume, index: int, origin: Origin) -> None:
+    """Where a slice lies: as its original says, where it has the same voxels, else as the volume says."""
+    lps = LPS_TO_RAS @ volume.ijk_to_ras
+    columns_mm, rows_mm, slices_mm = volume.spacing_mm
+    position, orientation = lps[:3, 3] + index * lps[:3, 2], orientation_of(lps)
+    original = origin.same_plane
+    if original is not None and origin.is_exact:
+        position = np.asarray(original.position)
+        orientation = [ds(value) for value in np.ravel(np.asarray(original.orientation))]
+        rows_mm, columns_mm = original.pixel_mm or (rows_mm, columns_mm)
+    dataset.ImagePositionPatient = [ds(value) for value in position]
+    dataset.ImageOrientationPatient = orientation
+    dataset.PixelSpacing = [ds(rows_mm), ds(columns_mm)]
+    dataset.SliceThickness = ds((original.thickness_mm if original else None) or slices_mm)
+
+
+def _sources(reference: DicomSource | None, origin: Origin) -> list[Dataset]:
+    """What a file says it was made from."""
+    kind = reference.sop_class_uid if reference else ""
+    return [source_item(kind, frame, same_place=origin.is_exact) for frame in origin.frames if kind and frame.uid]

@@ -73,7 +73,7 @@ def write_dicom_slices(
         raise InvalidInputError(
             f"Single slices are written of CT and MR; this is {modality}. Write the whole volume instead."
         )
-    dataset = derived_dataset(original, modality, provenance, series_description)
+    dataset = derived_dataset(original, modality, provenance, series_description, caution=volume.caution)
     stored = quantised(np.ascontiguousarray(volume.array[list(slices)]), zero_is_zero=False)
     describe_pixels(dataset, volume, stored)
     del dataset.SpacingBetweenSlices
