@@ -2,7 +2,7 @@
 
 Isola et al., CVPR 2017, 10.1109/CVPR.2017.632, as Sugino uses it for heavy T2 to angiography. The judge sees source and
 image together, and the generator minimises ``BCE + 100 L1`` (eq. 4). The source trains single images with Adam at 2e-4
-and beta1 = 0.5; the engine's Adam keeps beta1 at 0.9. Pairs must lie on one grid.
+and beta1 = 0.5; both are settings of the engine. Pairs must lie on one grid.
 """
 
 from __future__ import annotations

@@ -19,6 +19,9 @@ CONFIGS = Path(__file__).parent / "configs"
 WEIGHTLESS = ("device", "devices", "num_workers", "checkpoint_every", "checkpoint_steps")
 """Settings that say where and how often, not what is learned; they may change when a run is resumed."""
 
+ADDED = {"beta1": 0.9}
+"""Settings that runs of earlier versions do not have, with the value that those versions used."""
+
 DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
 P = TypeVar("P", bound=Parameters)
@@ -36,6 +39,7 @@ class TrainConfig(Parameters):
     epochs: int = field(default=200, metadata={"low": 1, "help": "passes over the training cases"})
     batch_size: int = field(default=8, metadata={"low": 1, "help": "cases per optimiser step, over all devices"})
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
+    beta1: float = field(default=0.9, metadata={"low": 0.0, "high": 0.999, "help": "momentum of any optimizer"})
     lr: float = field(default=1e-3, metadata={"low": 0.0, "help": "learning rate after the warm-up"})
     schedule: Literal["step", "cosine", "constant"] = "step"
     final_lr: float = field(default=1e-5, metadata={"low": 0.0, "help": "rate after the drop, or at the cosine's end"})
@@ -65,8 +69,12 @@ class TrainConfig(Parameters):
             raise InvalidInputError(f"precision 16-mixed needs a CUDA device, not {self.device}; use bf16-mixed.")
 
     def what_is_learned(self) -> dict[str, Any]:
-        """The settings that shape the weights, without those of :data:`WEIGHTLESS`."""
-        return {name: value for name, value in self.to_dict().items() if name not in WEIGHTLESS}
+        """The settings that shape the weights, without those of :data:`WEIGHTLESS`.
+
+        One that came later (:data:`ADDED`) is left out at its default, so that older runs can go on.
+        """
+        values = {name: value for name, value in self.to_dict().items() if name not in WEIGHTLESS}
+        return {name: value for name, value in values.items() if ADDED.get(name) != value}
 
 
 def learning_rate(config: TrainConfig, epoch: float) -> float:

@@ -112,7 +112,10 @@ def _result(task: Task, paths: RunPaths, progress: Progress, resumed: int, finis
 
 def _optimizer(config: TrainConfig, parameters: Any) -> torch.optim.Optimizer:
     kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
-    extra: dict[str, Any] = {"momentum": 0.9, "nesterov": True} if config.optimizer == "sgd" else {}
+    beta1 = config.beta1
+    extra: dict[str, Any] = {"betas": (beta1, 0.999)}
+    if config.optimizer == "sgd":
+        extra = {"momentum": beta1, "nesterov": beta1 > 0}
     return kinds[config.optimizer](parameters, lr=config.lr, weight_decay=config.weight_decay, **extra)
 
 
@@ -261,7 +264,7 @@ class _Loop:
         rate = learning_rate(self.config, self.progress.epoch + self.progress.step / self.steps)
         for phase, optimizer in self.optimizers.items():
             for group in optimizer.param_groups:
-                group["lr"] = rate
+                group["lr"] = rate * self.task.phase_rate(phase)
             values = self.task.phase_step(self.model, batch, phase)
             loss = values["loss"]
             optimizer.zero_grad(set_to_none=True)

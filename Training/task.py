@@ -67,6 +67,10 @@ class Task(ABC):
         """The weights that a phase changes."""
         return model.parameters()
 
+    def phase_rate(self, phase: str) -> float:
+        """The phase's learning rate as a multiple of the configuration's."""
+        return 1.0
+
     def phase_step(self, model: torch.nn.Module, batch: Any, phase: str) -> dict[str, torch.Tensor]:
         """As :meth:`training_step`, for one phase. Call ``model`` itself, never its parts: it may be distributed."""
         return self.training_step(model, batch)

@@ -18,9 +18,9 @@ import torch
 from tiny_task import AdversarialTask, TinyTask
 
 from manabi.errors import CancelledError, CorruptModelError, InvalidInputError, ManabiError
-from Training.checkpoint import load_checkpoint
+from Training.checkpoint import load_checkpoint, seed_all
 from Training.config import TrainConfig
-from Training.engine import fit
+from Training.engine import _optimizer, fit
 from Training.loggers import read_metrics
 
 CONFIG = TrainConfig(epochs=4, batch_size=4, checkpoint_steps=2, device="cpu", lr=0.01)
@@ -196,7 +196,7 @@ from pathlib import Path
 sys.path.insert(0, {here!r})
 from tiny_task import TinyTask
 from Training.config import TrainConfig
-from Training.engine import fit
+from Training.engine import _optimizer, fit
 from manabi.errors import ManabiError
 config = TrainConfig(epochs=4, batch_size=4, checkpoint_steps=2, device="cpu", lr=0.01)
 try:
@@ -255,3 +255,23 @@ def test_torchrun_with_two_processes_trains_the_same_network(tmp_path):
     for key in one:
         torch.testing.assert_close(two[key], one[key], rtol=1e-3, atol=1e-5)
     assert len(read_metrics(tmp_path / "two" / "metrics.csv")) == 4
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
+def test_every_optimizer_takes_its_momentum_from_beta1(optimizer):
+    weights = [torch.nn.Parameter(torch.zeros(1))]
+    group = _optimizer(TrainConfig(optimizer=optimizer, beta1=0.5), weights).param_groups[0]
+    assert (group["momentum"] if optimizer == "sgd" else group["betas"][0]) == 0.5
+
+
+def test_a_phase_can_learn_at_its_own_rate(tmp_path):
+    class Still(AdversarialTask):
+        def phase_rate(self, phase):
+            return 0.0 if phase == "judge" else 1.0
+
+    begun = Still()
+    seed_all(CONFIG.seed)
+    before = begun.build_model().state_dict()
+    after = fit(begun, CONFIG, tmp_path, show_progress=False).model.state_dict()
+    assert torch.equal(before["judge.weight"], after["judge.weight"])
+    assert not torch.equal(before["generator.weight"], after["generator.weight"])

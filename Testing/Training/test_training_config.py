@@ -78,6 +78,11 @@ def test_an_unknown_configuration_lists_the_known_ones():
         find_config("nothing")
 
 
+def test_a_later_setting_at_its_default_lets_an_older_run_go_on():
+    assert "beta1" not in TrainConfig().what_is_learned()
+    assert TrainConfig(beta1=0.5).what_is_learned()["beta1"] == 0.5
+
+
 def test_where_it_runs_is_no_part_of_what_is_learned():
     assert TrainConfig(num_workers=3, device="cpu").what_is_learned() == TrainConfig().what_is_learned()
     assert TrainConfig(lr=0.1).what_is_learned() != TrainConfig().what_is_learned()

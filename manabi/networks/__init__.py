@@ -24,12 +24,14 @@ NETWORKS: dict[str, str] = {
     "transunet": "manabi.networks.transunet:TransUNet",
     "skipnet": "manabi.networks.skipnet:SkipNet",
     "pix2pix_generator": "manabi.networks.pix2pix:Generator",
+    "translator": "manabi.networks.translator:Translator",
 }
 
 ENCODERS: dict[str, str] = {
     "slicenet": "manabi.networks.slicenet:SliceNet",
     "coarse_to_fine": "manabi.networks.coarse_to_fine:CoarseToFine",
     "frozen_model": "manabi.networks.frozen:FrozenModel",
+    "converter_pair": "manabi.networks.converter_pair:ConverterPair",
 }
 """Networks with arguments of their own: numbers for an image instead of an image, or several stages."""
 

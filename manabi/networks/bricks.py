@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from manabi.errors import InvalidInputError
 
-ACTIVATIONS = ("linear", "sigmoid", "softplus")
+ACTIVATIONS = ("linear", "sigmoid", "softplus", "tanh")
 NORMS = ("none", "batch", "instance")
 DARK_LOGIT = -2.0
 """Logit of 0.12, about the mean of an image that is divided by its maximum."""
@@ -114,7 +114,8 @@ class ImageNetwork(nn.Module):
         out_channels: 1 for the image, 2 for image and log-variance, ...
         filters: channels of each level, finest first; a level is one resolution.
         spatial_dims: 2 or 3.
-        output_activation: ``linear``, ``sigmoid`` (the image lies in 0..1) or ``softplus`` (it is not negative).
+        output_activation: ``linear``, ``sigmoid`` (the image lies in 0..1), ``softplus`` (it is not negative) or
+            ``tanh`` (it lies in -1..1).
         residual: add the centre channel; only with ``linear``, or the sum would not be the image.
         norm: ``none`` (as the source), ``batch`` or ``instance``, after every 3×3 convolution.
 
@@ -160,7 +161,7 @@ class ImageNetwork(nn.Module):
         if self.residual:
             centre = self.in_channels // 2
             image = image + x[:, centre : centre + 1]
-        image = _activate(image, self.output_activation)
+        image = activate(image, self.output_activation)
         return image if self.out_channels == 1 else torch.cat([image, y[:, 1:]], 1)
 
     def initialise(self) -> None:
@@ -190,9 +191,12 @@ def pad_to_multiple(x: Tensor, factor: int) -> Tensor:
     return F.pad(x, pads, mode="reflect" if reflected else "replicate")
 
 
-def _activate(x: Tensor, name: str) -> Tensor:
+def activate(x: Tensor, name: str) -> Tensor:
+    """The output activation of that name."""
     if name == "sigmoid":
         return torch.sigmoid(x)
+    if name == "tanh":
+        return torch.tanh(x)
     return F.softplus(x) if name == "softplus" else x
 
 
