@@ -65,3 +65,19 @@ def paper_stand_in(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     from fixtures_spect import write_stand_in
 
     return write_stand_in(tmp_path_factory.mktemp("bundles") / "paper", "paper")
+
+
+@pytest.fixture(scope="session")
+def mvct_stand_in(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """A small untrained bundle of MVCTConvert, with its way back."""
+    from fixtures_mvct import write_stand_in
+
+    return write_stand_in(tmp_path_factory.mktemp("bundles") / "mvct")
+
+
+@pytest.fixture(scope="session")
+def mvct_shift(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """A hand-set bundle of MVCTConvert that adds ``fixtures_mvct.SHIFT_HU``, and takes it off on the way back."""
+    from fixtures_mvct import SHIFT_HU, write_stand_in
+
+    return write_stand_in(tmp_path_factory.mktemp("bundles") / "mvct-shift", SHIFT_HU)

@@ -26,6 +26,7 @@ RECIPES = {
     "brain": "Training.brain:train",
     "brain_contrast": "Training.brain_contrast:train",
     "radiomics": "Training.radiomics:train",
+    "mvct": "Training.mvct:train",
 }
 """Method to ``train(data, output, config_path, overrides, resume, cache) -> mapping`` (a JSON summary)."""
 
@@ -33,6 +34,7 @@ EXPERIMENTS = {
     "spect": "Training.experiments.spect:run",
     "slices": "Training.experiments.slices:run",
     "brain": "Training.experiments.brain:run",
+    "mvct": "Training.experiments.mvct:run",
     "radiomics": "Training.experiments.survival:run",
     "survival": "Training.experiments.survival:run",
     "grade": "Training.experiments.grade:run",
