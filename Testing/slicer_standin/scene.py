@@ -30,6 +30,7 @@ CLASSES = (
     "vtkMRMLScalarVolumeNode", "vtkMRMLScalarVolumeDisplayNode", "vtkMRMLVolumeArchetypeStorageNode",
     "vtkMRMLLinearTransformNode", "vtkMRMLLayoutNode", "vtkMRMLSelectionNode", "vtkMRMLInteractionNode",
     "vtkMRMLSliceNode", "vtkMRMLSliceCompositeNode", "vtkMRMLViewNode", "vtkMRMLCrosshairNode",
+    "vtkMRMLColorLegendDisplayNode",
 )  # fmt: skip
 
 

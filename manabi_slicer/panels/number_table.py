@@ -32,6 +32,7 @@ def fill(table: Any, titles: Sequence[str], rows: Sequence[tuple[Sequence[str], 
     for r, (texts, alert) in enumerate(rows):
         for c, text in enumerate(texts):
             table.setItem(r, c, _item(text, bool(c), ink if alert else ""))
+    table.horizontalHeader().setStretchLastSection(False)  # or it keeps a width that it had with other columns
     table.resizeColumnsToContents()
     table.horizontalHeader().setStretchLastSection(True)
     if rows:
