@@ -24,13 +24,14 @@ from Training.mvct_augment import HuAugment
 from Training.mvct_bundle import finish
 from Training.mvct_cut import CutRecipe, CutTask
 from Training.mvct_cycle import CycleRecipe, CycleTask
-from Training.mvct_data import PARTS, DataSettings, Site, TestPair, load_pairs, open_site, training_slices
+from Training.mvct_data import PARTS, DataSettings, Site, open_site
 from Training.mvct_domains import Domains, PairedCT
 from Training.mvct_lesions import SoftLesions
 from Training.mvct_oracle import OracleRecipe, OracleTask
 from Training.mvct_pair import pair_arguments
 from Training.mvct_pairs import PairsTask
 from Training.mvct_simulate import SimulationSettings
+from Training.mvct_slices import TestPair, load_pairs, training_slices
 from Training.mvct_sources import SOURCE, TARGET
 from Training.mvct_start import started
 from Training.task import Task
@@ -67,13 +68,13 @@ class MVCTRecipe(Parameters):
     )
     fast: bool = field(default=False, metadata={"help": "simulate noise and blur without projecting"})
     noise_hu: float = field(
-        default=10.0, metadata={"low": 0.0, "help": "largest SD of noise added to unpaired source crops"}
+        default=10.0, metadata={"low": 0.0, "help": "largest SD of noise added to source crops (not by oracle)"}
     )
     blur_px: float = field(default=0.4, metadata={"low": 0.0, "help": "largest sigma of blur added to them"})
     offset_hu: float = field(default=10.0, metadata={"low": 0.0, "help": "largest offset of their tissue"})
     slope: float = field(default=0.02, metadata={"low": 0.0, "help": "largest relative change of their HU"})
     lesions: float = field(
-        default=0.7, metadata={"low": 0.0, "high": 1.0, "help": "share of the crops of pairs that get soft lesions"}
+        default=0.7, metadata={"low": 0.0, "high": 1.0, "help": "share of the crops that get soft lesions (by pairs)"}
     )
     start: str = field(default="", metadata={"help": "bundle, by name or folder, whose weights training begins with"})
     validation_slices: int = field(default=16, metadata={"low": 1, "help": "slices of each validation patient"})

@@ -22,11 +22,12 @@ from manabi.volume import Volume
 from Training.cohort import SPLITS
 from Training.mvct_calibrate import facts, half_precision
 from Training.mvct_card import card
-from Training.mvct_data import Site, load_pairs
+from Training.mvct_data import Site
 from Training.mvct_evaluate import BASELINES, NETWORK, Convert, converter, evaluate_pairs, evaluate_unpaired, summary
 from Training.mvct_evaluate_lesions import lesion_table
 from Training.mvct_monai import inference
 from Training.mvct_pair import pair_arguments, pair_of, pair_state
+from Training.mvct_slices import load_pairs
 from Training.mvct_sources import SOURCE
 from Training.run import FitResult
 

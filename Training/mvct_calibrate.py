@@ -7,7 +7,7 @@ usually are, how the uncertainty is to be scaled, what tissues measure on this k
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,29 +17,33 @@ from torch import nn
 from manabi.context import Context
 from manabi.mvct import pipeline
 from manabi.mvct.baselines import Histogram
-from manabi.mvct.convert import Settings, context_stack
+from manabi.mvct.convert import Settings
+from manabi.mvct.features import encoder_features
 from manabi.mvct.hu_check import check_hu, expected_hu
 from manabi.mvct.metrics import dig
 from manabi.mvct.noise_level import mode
 from manabi.mvct.ood import fit_reference
 from manabi.mvct.parameters import MVCTParameters
 from manabi.mvct.pipeline import Model
-from manabi.mvct.prepare import crop_to_body, prepare
+from manabi.mvct.prepare import prepare
 from manabi.mvct.signature import DENSE_PERCENTILE, Signature, signature
 from manabi.mvct.tissue_map import TissueMap, body_mask, tissue_map
 from manabi.mvct.uncertainty import calibration_factor
 from manabi.volume import Volume
-from Training.mvct_data import Site, TestPair, load_pairs
+from Training.mvct_data import Site
 from Training.mvct_simulate import to_body
+from Training.mvct_slices import TestPair, load_pairs
 from Training.mvct_sources import SOURCE, TARGET, Scan
 from Training.mvct_truth import kvct_tissues
 
 MOST_SCANS = 12
 """Training scans that are described, at most; more add time and little knowledge (our choice)."""
 FEWEST_IMAGES = 3
+PART_SHARE, PART_SLICES = 3, 6
+"""Both ends of a scan, a third each and so many slices at least, are described too: a daily scan is often a slab, and a
+slab of the skull or the shoulders is unlike a whole neck (our choice)."""
 VOXELS = 200_000
 """Voxels of a pair that calibrate the uncertainty, at most."""
-FEATURE_SLICES = 8
 DEGREE = 3
 AIR_HU = -1000.0
 TOLERANCE_SDS = 3.0
@@ -77,7 +81,8 @@ def facts(site: Site, model: Model, context: Context, most_slices: int = 0) -> d
     seen = [look(scan.load(), model, context, most_slices) for scan in chosen]
     unseen = seen[len(chosen) - len(validation) :] if len(validation) >= FEWEST_IMAGES else seen
     if len(seen) >= FEWEST_IMAGES:
-        found["ood"] = _reference(seen, unseen).facts()
+        parts = [part for scan in chosen for part in described_parts(scan.load(), model, context)]
+        found["ood"] = _reference([*seen, *parts], unseen).facts()
     residuals = [s.residual_hu for s in unseen if np.isfinite(s.residual_hu)]
     if residuals:
         found["residual"] = {"mean": round(float(np.mean(residuals)), 4), "sd": round(float(np.std(residuals)), 4)}
@@ -90,14 +95,36 @@ def facts(site: Site, model: Model, context: Context, most_slices: int = 0) -> d
 
 def look(volume: Volume, model: Model, context: Context, most_slices: int = 0) -> Seen:
     """Describe one source scan, and convert it or its middle slices."""
-    work = prepare(volume, model.settings.pixel_mm)
-    spacing = np.asarray(work.image.spacing_mm, float)
-    tissues = tissue_map(work.hu, spacing, model.settings.kind)
-    features = encoder_features(model, work.hu, tissues.body)
+    seen = _described(volume, model, context)
     done, inside = _converted(volume, model, context, most_slices)
     residual = float("nan") if done.residual is None else float(np.abs(done.residual[inside]).mean())
     change = dig(done.before, done.after, inside, np.asarray(done.work.straight.spacing_mm, float))
-    return Seen(signature(work.hu, spacing, tissues), features, residual, change.dig_a)
+    return replace(seen, residual_hu=residual, dig_a=change.dig_a)
+
+
+def described_parts(volume: Volume, model: Model, context: Context) -> list[Seen]:
+    """Both ends of a source scan that show a body, described, not converted; none where it is too short for parts."""
+    whole = volume.reoriented()
+    count = whole.shape[0]
+    length = max(count // PART_SHARE, PART_SLICES)
+    if length >= count:
+        return []
+    slabs = [_slab(whole, first, length) for first in (0, count - length)]
+    return [_described(slab, model, context) for slab in slabs if body_mask(slab.array, slab.spacing_mm).any()]
+
+
+def _slab(volume: Volume, first: int, length: int) -> Volume:
+    matrix = np.array(volume.ijk_to_ras)
+    matrix[:, 3] = matrix @ (0.0, 0.0, first, 1.0)
+    return replace(volume, array=np.asarray(volume.array)[first : first + length], ijk_to_ras=matrix)
+
+
+def _described(volume: Volume, model: Model, context: Context) -> Seen:
+    work = prepare(volume, model.settings.pixel_mm)
+    spacing = np.asarray(work.image.spacing_mm, float)
+    tissues = tissue_map(work.hu, spacing, model.settings.kind)
+    features = encoder_features(model.network, model.settings, work.hu, tissues.body, context)
+    return Seen(signature(work.hu, spacing, tissues), features, float("nan"), float("nan"))
 
 
 def _converted(
@@ -110,29 +137,6 @@ def _converted(
     parameters = MVCTParameters.of({"uncertainty": "none", "residual": True})
     done = pipeline.convert(work, body, model, parameters, context)
     return done, work.labels_to_straight(body.astype(np.uint8)) > 0
-
-
-def encoder_features(model: Model, hu: np.ndarray, body: np.ndarray) -> np.ndarray:
-    """Mean of each latent channel over some slices of the body's box, ``(d,)``; empty without an encoder.
-
-    Args:
-        model: whose converter has ``encode``.
-        hu: on the work grid, ``(slices, rows, columns)``.
-        body: its mask.
-    """
-    network = getattr(model.network, "converter", None)
-    if network is None or not hasattr(network, "encode"):
-        return np.zeros(0)
-    crop = crop_to_body(body)
-    chosen = crop.slices[np.unique(np.linspace(0, len(crop.slices) - 1, FEATURE_SLICES).astype(int))]
-    device = next(network.parameters()).device
-    rows = []
-    with torch.inference_mode():
-        for number in chosen:
-            stack = model.settings.source.scaled(context_stack(crop.of(hu), number[None], model.settings.context))
-            latent = network.encode(torch.from_numpy(stack).to(device))[0].float()
-            rows.append(latent.flatten(2).mean(-1)[0].cpu().numpy())
-    return np.mean(rows, axis=0)
 
 
 def uncertainty_factor(pairs: Sequence[TestPair], model: Model, context: Context) -> float | None:

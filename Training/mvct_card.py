@@ -50,8 +50,8 @@ def card(plan: Plan, result: FitResult, measured: Measured, source: str, counts:
         + (f" Began with the weights of {_name(recipe.start)}." if recipe.start else ""),
         "- Command: `python -m Training mvct`; settings in `configs/metadata.json` under `manabi.training`.",
         "",
-        *_scores(measured),
-        *_lesions(measured.lesions),
+        *_scores(plan, measured),
+        *_lesions(measured.lesions, recipe.kind),
         "## Limits",
         "",
         *_limits(plan, measured),
@@ -65,7 +65,13 @@ def _name(start: str) -> str:
     return "a bundle" if "/" in start or "\\" in start else start
 
 
-def _scores(measured: Measured) -> list[str]:
+def _scored_part(plan: Plan, measured: Measured) -> list[str]:
+    """Which slices were scored, where not all were."""
+    count = plan.recipe.test_slices
+    return [f"Of each patient the middle {count} slices, at most.", ""] if measured.paired and count else []
+
+
+def _scores(plan: Plan, measured: Measured) -> list[str]:
     if not measured.scores:
         return ["## Scores", "", "There was no test patient.", ""]
     names = list(measured.scores)
@@ -73,6 +79,7 @@ def _scores(measured: Measured) -> list[str]:
     lines = [
         f"## Scores on {measured.patients} test patients, {against} (mean, 95 % interval over patients)",
         "",
+        *_scored_part(plan, measured),
         "| score | " + " | ".join(TITLES.get(name, name) for name in names) + " |",
         "|---" * (len(names) + 1) + "|",
     ]
@@ -94,17 +101,19 @@ def _interval(ends: Sequence[float | None]) -> str:
     return "" if low is None or high is None else f" ({low:.4g} to {high:.4g})"
 
 
-def _lesions(found: Mapping[str, Any]) -> list[str]:
+def _lesions(found: Mapping[str, Any], kind: str) -> list[str]:
     """The table of inserted and deleted lesions."""
     if not found or not any(part["tested"] for part in found.values()):
         return []
+    from manabi.phantoms.ct.scanner import PRESETS
     from Training.mvct_bundle import INVENTED_HU, LOST
 
     names = list(found)
     lines = [
         "## Inserted and deleted lesions",
         "",
-        "Balls of 8, 14 and 20 mm, 50 HU brighter or darker than soft tissue, in simulated test patients.",
+        "Balls of 8, 14 and 20 mm, 50 HU brighter or darker than soft tissue, in simulated test patients, all scanned",
+        f"by one scanner with a noise of {PRESETS[kind].noise_hu:g} HU in 20 cm of water; noisier scanners show less.",
         "",
         "| | " + " | ".join(TITLES.get(name, name) for name in names) + " |",
         "|---" * (len(names) + 1) + "|",

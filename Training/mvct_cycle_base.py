@@ -16,12 +16,13 @@ from Training.mvct_domains import Cropper
 class ConverterRecipe(Parameters):
     """Networks, crops and windows; the small networks and crops are our choice, for a processor.
 
-    The source: filters 32-64-128 and judges of 64-128-256, 18 blocks, ``up=unpool``, ``output=tanh``, whole slices with
-    rotations up to 20° (UnpairedImageTranslation, the program of Ozaki et al., Med Phys 2022, 10.1002/mp.15626).
+    The source: filters 32-64-128 and judges of 64-128-256, 9 blocks (five in the encoder, four in the decoder),
+    ``up=unpool``, ``output=tanh``, whole slices with rotations up to 20° (UnpairedImageTranslation, the program of
+    Ozaki et al., Med Phys 2022, 10.1002/mp.15626).
     """
 
     filters: str = field(default="16-32-64", metadata={"help": "channels per level of the translators"})
-    blocks: int = field(default=4, metadata={"low": 0, "help": "residual blocks; the source has 18"})
+    blocks: int = field(default=4, metadata={"low": 0, "help": "residual blocks; the source has 9"})
     skip: Literal["none", "concat", "add", "conv"] = "none"
     down: Literal["stride", "maxpool"] = "stride"
     up: Literal["resize", "unpool", "pixelshuffle"] = "resize"

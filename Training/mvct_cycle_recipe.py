@@ -73,7 +73,9 @@ class CycleRecipe(ConverterRecipe):
     def preset(cls, name: Preset, **changes: Any) -> Self:
         """The weights of that name, with changes.
 
-        ``plain`` is CycleGAN (cycle and judges alone). ``proposed`` has the weights of the program's documentation.
+        ``plain`` is CycleGAN (cycle and judges alone). ``proposed`` has the weights of the program's documentation, the
+        total variation of its example for photographs among them; perceptual and air term count from source to target
+        only (our choice; the program's example for DICOM has both directions).
         ``ours`` adds the difference of smoothed gradients both ways to it, and has networks that correct their input
         and see its HU level (no normalisation), and judges that count three times.
         """

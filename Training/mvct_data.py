@@ -1,4 +1,4 @@
-"""Training data of MVCTConvert: unpaired scans split by patient, checked for leaks, as slices on the network's grid."""
+"""Training data of MVCTConvert: unpaired scans, split by patient and checked for leaks."""
 
 from __future__ import annotations
 
@@ -14,12 +14,10 @@ import numpy as np
 
 from manabi.errors import InvalidInputError
 from manabi.io.atomic import atomic_file
-from manabi.mvct.prepare import crop_to_body, prepare
-from manabi.mvct.tissue_map import body_mask
 from manabi.provenance import pixel_sha256
-from manabi.volume import Volume
 from Training.cohort import SPLITS, CohortCase, split_cases
-from Training.mvct_simulate import BLURRED, SimulationSettings, simulated, to_body
+from Training.mvct_exchanged import check_exchanged
+from Training.mvct_simulate import BLURRED, KvctJob, SimulationSettings, simulated
 from Training.mvct_sources import SOURCE, TARGET, Person, Scan, read_sources, with_split
 
 TRAINING = SPLITS[0]
@@ -46,18 +44,6 @@ class DataSettings:
     seed: int = 0
     paired: bool = False
     max_slices: int = 0
-
-
-@dataclass(frozen=True)
-class TestPair:
-    """The two scans of one patient on one grid."""
-
-    __test__ = False
-
-    name: str
-    patient: str
-    source: Volume
-    target: Volume
 
 
 @dataclass(frozen=True)
@@ -119,7 +105,7 @@ def open_site(data: str, settings: DataSettings, cache: Path) -> Site:
                 f"The training split has no {words} CT. Give at least one patient of each. (Planning CTs whose pixels "
                 f"are over {BLURRED:g} times those of recipe.pixel_mm provide no kilovoltage CT.)"
             )
-    return check_site(scans, warnings)
+    return check_site(scans, [*warnings, *check_exchanged(scans)])
 
 
 # --- splits -----------------------------------------------------------------------------------------------------------
@@ -130,6 +116,9 @@ def split_people(people: Sequence[Person], settings: DataSettings) -> tuple[list
 
     Real pairs are never trained on. Where there are fewer patients of a kind than splits, all of them are trained on,
     with a warning.
+
+    Raises:
+        InvalidInputError: where some patients have a split and others none, or one planning CT is in two splits.
     """
     _check_given(people)
     strata: dict[Any, list[Person]] = defaultdict(list)
@@ -146,6 +135,7 @@ def split_people(people: Sequence[Person], settings: DataSettings) -> tuple[list
             warnings.append(f"Only {len(members)} patients of a kind: all of them are in the {split} split.")
             chosen = {person.name: split for person in members}
         done += [with_split(person, chosen[person.name]) for person in members]
+    _check_copies(done)
     return sorted(done, key=lambda person: person.name), warnings
 
 
@@ -154,6 +144,20 @@ def _check_given(people: Sequence[Person]) -> None:
     if any(person.split for person in real) and not all(person.split for person in real):
         lacking = [person.name for person in real if not person.split]
         raise InvalidInputError(f"Some patients have a split and others none: {', '.join(lacking[:5])}. Give all.")
+
+
+def _check_copies(people: Sequence[Person]) -> None:
+    """A planning CT that is there twice is scanned with other noise each time: its pixels do not give it away."""
+    owners: dict[str, Person] = {}
+    for person in people:
+        if not isinstance(person.job, KvctJob):
+            continue
+        owner = owners.setdefault(person.job.digest(), person)
+        if owner.split != person.split:
+            raise InvalidInputError(
+                f"{owner.name} ({owner.split}) and {person.name} ({person.split}) are the same planning CT: what is "
+                "trained on must not be tested on. Remove one."
+            )
 
 
 def _without_training(parts: str) -> str:
@@ -208,7 +212,7 @@ def check_site(scans: Sequence[Scan], warnings: Sequence[str] = ()) -> Site:
     A patient with one source and one target scan on the same grid outside of training becomes a pair.
 
     Raises:
-        InvalidInputError: naming patients or scans that are in two splits.
+        InvalidInputError: naming patients or scans that are in two splits, or of both kinds.
         GeometryError: for a pair whose grids differ.
     """
     _check_patients(scans)
@@ -244,6 +248,11 @@ def _check_owner(scan: Scan, owner: Scan, notes: list[str]) -> None:
             f"Scans {owner.name} ({owner.split}) and {scan.name} ({scan.split}) hold the same pixels: what is trained "
             "on must not be tested on. Remove one, or give both the same group."
         )
+    if owner.domain != scan.domain:
+        raise InvalidInputError(
+            f"Scans {owner.name} and {scan.name} hold the same pixels: one scan cannot be both what to convert from "
+            "and what to convert to. Check the folders, or the column domain."
+        )
     notes.append(f"Scans {owner.name} and {scan.name} hold the same pixels.")
 
 
@@ -266,84 +275,3 @@ def _paired(scans: Sequence[Scan], grids: dict[str, Any]) -> tuple[Scan, ...]:
         found = same and not scan.pair and scan.split != TRAINING
         out.append(replace(scan, pair=scan.patient) if found else scan)
     return tuple(out)
-
-
-# --- arrays -----------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Slices:
-    """A scan as the network sees it.
-
-    Attributes:
-        name: of the scan.
-        patient: whose it is.
-        hu: ``(slices, rows, columns)`` float16, cut to the body's box with a margin.
-        body: mask of the same shape.
-        spacing_mm: along I, J and K.
-    """
-
-    name: str
-    patient: str
-    hu: np.ndarray
-    body: np.ndarray
-    spacing_mm: np.ndarray
-
-
-def slices_of(scan: Scan, pixel_mm: float | None) -> Slices:
-    """A scan on the network's grid, as :func:`manabi.mvct.prepare.prepare` makes it; slices without a body left out.
-
-    Half precision resolves 1 HU up to 2048 HU and 2 HU beyond, finer than any CT's noise.
-    """
-    work = prepare(scan.load(), None if pixel_mm is None else (pixel_mm, pixel_mm))
-    spacing = np.asarray(work.image.spacing_mm, float)
-    body = body_mask(work.hu, spacing)
-    if not body.any():
-        raise InvalidInputError(f"Scan {scan.name} shows no body: no tissue was found in it. Is it in HU?")
-    crop = crop_to_body(body)
-    arrays = [np.ascontiguousarray(crop.of(array)[crop.slices]) for array in (work.hu, body)]
-    return Slices(scan.name, scan.patient, arrays[0].astype(np.float16), arrays[1], spacing)
-
-
-def training_slices(site: Site, split: str, domain: str, settings: DataSettings) -> list[Slices]:
-    """All scans of a split and domain as slices; those of the training source limited to ``max_slices``."""
-    scans = site.of(split, domain)
-    if split != TRAINING or domain != SOURCE or not settings.max_slices:
-        return [slices_of(scan, settings.pixel_mm) for scan in scans]
-    order = np.random.default_rng([settings.seed, len(scans), 1]).permutation(len(scans))
-    kept: list[Slices] = []
-    left = settings.max_slices
-    for position in order:
-        if left <= 0:
-            break
-        kept.append(_first(slices_of(scans[int(position)], settings.pixel_mm), left))
-        left -= len(kept[-1].hu)
-    return kept
-
-
-def _first(slices: Slices, count: int) -> Slices:
-    """At most ``count`` neighbouring slices from the middle of a scan."""
-    low = max((len(slices.hu) - count) // 2, 0)
-    part = slice(low, low + count)
-    return replace(slices, hu=slices.hu[part], body=slices.body[part])
-
-
-def load_pairs(site: Site, split: str, most_slices: int = 0) -> list[TestPair]:
-    """The pairs of a split as float volumes, axial, cut to the body's box.
-
-    Args:
-        site: the data.
-        split: whose pairs.
-        most_slices: of each, from the middle; 0 takes all.
-    """
-    pairs = []
-    for first, second in site.pairs(split):
-        source, target = (_float(scan.load().reoriented()) for scan in (first, second))
-        cut = to_body(target, most_slices)
-        if cut is not None:
-            pairs.append(TestPair(first.pair, first.patient, source.crop_to(cut.grid), cut))
-    return pairs
-
-
-def _float(volume: Volume) -> Volume:
-    return volume.like(np.asarray(volume.array, np.float32))

@@ -18,10 +18,10 @@ from manabi.mvct.pipeline import Model
 from manabi.mvct.prepare import prepare
 from manabi.mvct.tissue_map import TissueMap, body_mask
 from manabi.volume import Volume
-from Training.mvct_data import TestPair
 from Training.mvct_evaluate_contours import contour_scores
 from Training.mvct_evaluate_detail import edge_mtf, noise_power
 from Training.mvct_evaluate_images import mae, ms_ssim, psnr, ssim
+from Training.mvct_slices import TestPair
 from Training.mvct_truth import kvct_tissues
 from Training.resampling import bootstrap_mean, patient_means
 

@@ -2,7 +2,7 @@
 
 The program of Ozaki et al., Medical Physics 2022, 10.1002/mp.15626 (Kaji's UnpairedImageTranslation) gives the terms;
 the code is ours. Images are ``(n, slices, rows, columns)``, scaled to -1 … 1; every term is a scalar, a mean over all
-values, so that its weight does not depend on the size of a crop. (The program sums the air term; a mean is our choice.)
+values, so that its weight does not depend on the size of a crop, as in the program.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from Training import mvct_losses as terms
+from Training.losses import ssim
 from Training.mvct_augment import HuAugment
 from Training.mvct_checks import check, scaled_batch
 from Training.mvct_lesions import SoftLesions
@@ -73,6 +74,9 @@ class PairsTask(OracleTask):
             "back": terms.difference(back, source),
         }
         loss = self.recipe.l1 * (found["l1"] + found["back"]) + self.recipe.gradient * found["gradient"]
+        if self.recipe.ssim:
+            found["ssim"] = 1 - ssim(there, target, data_range=2.0)
+            loss = loss + self.recipe.ssim * found["ssim"]
         return {"loss": loss, **found}
 
     @torch.no_grad()

@@ -85,15 +85,19 @@ class KvctJob:
     seed: int
     settings: SimulationSettings
 
-    def key(self) -> str:
-        """What the images follow from: the file's bytes, the seed and the settings."""
+    def digest(self) -> str:
+        """SHA-256 of the bytes of the file, or of all files of the DICOM folder."""
         digest = hashlib.sha256()
         files = sorted(self.path.rglob("*")) if self.path.is_dir() else [self.path]
         for file in files:
             if file.is_file():
                 digest.update(file.read_bytes())
+        return digest.hexdigest()
+
+    def key(self) -> str:
+        """What the images follow from: the file's bytes, the seed and the settings."""
         chosen = {key: asdict(self.settings)[key] for key in ("kind", "pixel_mm", "fast", "planning_slices")}
-        return f"{digest.hexdigest()}{self.seed}{json.dumps(chosen, sort_keys=True)}"
+        return f"{self.digest()}{self.seed}{json.dumps(chosen, sort_keys=True)}"
 
     def is_coarse(self) -> bool:
         """Whether the planning CT's pixels are larger than the network's by :data:`BLURRED`."""

@@ -28,6 +28,7 @@ from Training.mvct_simulate import KvctJob, PhantomJob, SimulationSettings, phan
 
 SOURCE, TARGET = "source", "target"
 DOMAINS = {"mvct": SOURCE, "cbct": SOURCE, "kvct": TARGET, SOURCE: SOURCE, TARGET: TARGET}
+WORDS = {SOURCE: "megavoltage or cone-beam CT", TARGET: "kilovoltage CT"}
 NO_IMAGE = re.compile(r"label|mask|seg", re.IGNORECASE)
 """Files of a folder whose name holds one of these are left out: they are no CT."""
 IMAGES = re.compile(r"\.(nii|nii\.gz|nrrd|mha|mhd)$", re.IGNORECASE)
@@ -45,6 +46,7 @@ class Scan:
         split: one of the cohort's splits, or empty before they are made.
         pair: the name that the source and the target of a pair on one grid share; empty for unpaired scans.
         simulated: whether physics made it.
+        place: of it in a folder, for messages.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Scan:
     split: str = ""
     pair: str = ""
     simulated: bool = False
+    place: str = ""
 
     def load(self) -> Volume:
         """The image as a float HU volume; raises what reading raises, naming the scan."""
@@ -63,7 +66,7 @@ class Scan:
         try:
             return read_volume(self.path, name=self.domain)
         except ManabiError as error:
-            raise type(error)(f"Scan {self.name}: {error}") from error
+            raise type(error)(f"Scan {self.name}{self.place}: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -146,14 +149,17 @@ def _entries(folder: Path) -> list[Path]:
 
 
 def _unpaired(sources: Path, targets: Path, prefix: str) -> list[Person]:
-    by_name: dict[str, list[tuple[str, Path]]] = {}
+    by_name: dict[str, list[tuple[str, Path, str]]] = {}
     for domain, folder in ((SOURCE, sources), (TARGET, targets)):
-        for path in _entries(folder):
-            by_name.setdefault(IMAGES.sub("", path.name), []).append((domain, path))
+        for number, path in enumerate(_entries(folder), start=1):
+            place = f" (by name number {number} in the folder of {WORDS[domain]})"
+            by_name.setdefault(IMAGES.sub("", path.name), []).append((domain, path, place))
     people = []
     for number, key in enumerate(sorted(by_name), start=1):
         patient = f"{prefix}-{number:03d}"
-        scans = tuple(Scan(f"{patient}-{domain}", patient, domain, path) for domain, path in by_name[key])
+        scans = tuple(
+            Scan(f"{patient}-{domain}", patient, domain, path, place=place) for domain, path, place in by_name[key]
+        )
         people.append(Person(patient, scans))
     return people
 
@@ -168,7 +174,8 @@ def _table(path: Path) -> list[Person]:
         return [_pair(case) for case in read_table(path, ("input", "target"))]
     if not {"domain", "image"} <= set(header):
         raise InvalidInputError(
-            f"The table needs the columns case, domain, image, or case, input, target; it has {', '.join(header)}."
+            "The table needs the columns case, domain, image, or case, input, target, in small letters; it has "
+            f"{', '.join(header)}."
         )
     domains = _domains(path)
     return _grouped([_scan(case, domains[case.name]) for case in read_table(path, ("image",))])
@@ -183,7 +190,12 @@ def _header(path: Path) -> list[str]:
 
 
 def _rows(path: Path) -> list[list[str]]:
-    lines = path.read_text(encoding="utf-8-sig").splitlines() or [""]
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines() or [""]
+    except UnicodeDecodeError as error:
+        raise InvalidInputError(
+            f"The table {str(path)!r} is not in UTF-8. In Excel, save it as 'CSV UTF-8 (comma delimited)'."
+        ) from error
     delimiter = max(",;\t", key=lines[0].count)
     return [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=delimiter) if row] or [[]]
 

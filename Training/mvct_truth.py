@@ -6,6 +6,8 @@ A planning CT is calibrated, so limits are surer than the peaks of its own histo
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from manabi.mvct.peaks import expected_peaks
@@ -27,10 +29,13 @@ def kvct_tissues(hu: np.ndarray, spacing_mm: np.ndarray, body: np.ndarray | None
         hu: ``(slices, rows, columns)`` in HU.
         spacing_mm: along I, J and K.
         body: where it is known.
+
+    Returns:
+        The map; its peaks are the expected ones and count as found, so that fat is measured wherever there is some.
     """
     inside = body_mask(hu, spacing_mm) if body is None else np.asarray(body, bool)
     smooth = smooth_in(np.asarray(hu, np.float32), inside, SMOOTH_MM, spacing_mm)
     labels = np.zeros(hu.shape, np.uint8)
     for tissue, (low, high) in LIMITS_HU.items():
         labels[inside & (smooth > low) & (smooth <= high)] = LABELS[tissue]
-    return TissueMap(labels, inside, expected_peaks("kvct"), 0.0)
+    return TissueMap(labels, inside, replace(expected_peaks("kvct"), found=True), 0.0)

@@ -12,6 +12,7 @@ import torch
 from manabi.context import Context
 from manabi.io import read_volume, write_volume
 from manabi.mvct.convert import Settings
+from manabi.mvct.hu_check import check_hu, expected_hu
 from manabi.mvct.ood import Reference, oddities, ood_score
 from manabi.mvct.pipeline import Model
 from manabi.mvct.window import HuWindow
@@ -22,9 +23,11 @@ from Training.mvct import read_plan
 from Training.mvct_bundle import INVENTED_HU, lesion_summary, trained_on
 from Training.mvct_calibrate import facts, half_precision, look, uncertainty_factor
 from Training.mvct_card import card
-from Training.mvct_data import DataSettings, load_pairs, open_site
+from Training.mvct_data import DataSettings, open_site
 from Training.mvct_monai import inference
 from Training.mvct_pair import pair_state
+from Training.mvct_slices import load_pairs
+from Training.mvct_truth import kvct_tissues
 from Training.run import FitResult, RunPaths
 
 SETTINGS = Settings("mvct", HuWindow(-1000, 1000), HuWindow(-1000, 1200), (3.0, 3.0), 3)
@@ -98,6 +101,18 @@ def test_a_foreign_input_is_odder_than_a_usual_one(known):
     volume = tiny_scans.scan(50, "mvct")
     loud = volume.like((np.asarray(volume.array) + np.random.default_rng(0).normal(0, 150, volume.shape)).astype(int))
     assert score(loud) > 2 * usual and score(tiny_scans.scan(50, "kvct")) > usual
+
+
+def test_what_a_planning_ct_measures_is_known_of_fat_too():
+    hu = np.full((8, 64, 64), -1000.0, np.float32)
+    y, x = np.indices((64, 64)) - 31.5
+    hu[:, np.hypot(y, x) < 26] = -100.0
+    hu[:, np.hypot(y, x) < 18] = 50.0
+    spacing = np.array([3.0, 3.0, 3.0])
+    lines = check_hu(hu, kvct_tissues(hu, spacing), spacing, expected_hu("kvct"))
+    assert {line.tissue: line.measured_hu for line in lines if line.tissue in ("fat", "muscle")} == {
+        "fat": pytest.approx(-100, abs=3), "muscle": pytest.approx(50, abs=3)
+    }  # fmt: skip
 
 
 def test_the_uncertainty_is_scaled_to_the_error(site):

@@ -12,8 +12,9 @@ from manabi.errors import GeometryError, InvalidInputError
 from manabi.io import write_volume
 from manabi.volume import Volume
 from Training import mvct_simulate, slices_data
-from Training.mvct_data import DataSettings, check_site, load_pairs, open_site, slices_of, split_people, training_slices
+from Training.mvct_data import DataSettings, check_site, open_site, split_people
 from Training.mvct_simulate import FILES, SimulationSettings, planning_ct
+from Training.mvct_slices import load_pairs, slices_of, training_slices
 from Training.mvct_sources import SOURCE, TARGET, Person, Scan, read_sources
 
 SIMULATION = SimulationSettings(pixel_mm=2.0)
@@ -162,6 +163,14 @@ def test_in_training_a_simulated_patient_gives_one_scan_and_in_the_test_both(tmp
     assert site.simulated and not site.pairs("training")
     again = open_site(f"kvct:{place}", SETTINGS, tmp_path / "cache")
     assert len(physics) == 8 and again == site
+
+
+def test_a_planning_ct_that_is_there_twice_is_found_though_its_scans_differ(tmp_path, physics):
+    place = folder(tmp_path / "kv", range(8))
+    copies = folder(tmp_path / "more", range(8), [f"copy{n}" for n in range(8)])
+    with pytest.raises(InvalidInputError, match="same planning CT"):
+        open_site(f"kvct:{place}+kvct:{copies}", SETTINGS, tmp_path / "cache")
+    assert not physics
 
 
 def test_a_coarse_planning_ct_is_no_example_of_kilovoltage_ct(tmp_path, physics):

@@ -12,11 +12,11 @@ from skimage.metrics import structural_similarity
 from manabi.errors import InvalidInputError
 from manabi.volume import Volume
 from Training import mvct_evaluate as evaluate
-from Training.mvct_data import TestPair
 from Training.mvct_evaluate_contours import border_distance, contour_scores, dice
 from Training.mvct_evaluate_detail import edge_mtf, noise_power
 from Training.mvct_evaluate_images import SMALLEST, mae, ms_ssim, psnr, ssim
 from Training.mvct_evaluate_lesions import Lesion, lesion_scores, lesion_table, place, with_lesion
+from Training.mvct_slices import TestPair
 
 SPACING = np.array([1.0, 1.0, 3.0])
 FAT, MUSCLE, BONE, AIR = -72.0, 43.0, 800.0, -1000.0

@@ -111,6 +111,19 @@ def test_no_slice_of_a_test_or_validation_patient_is_trained_on(table, tmp_path)
     assert any((w == row).all(-1).any() for w in windows)
 
 
+def test_the_benchmark_measures_the_shipped_generator():
+    import runpy
+    from pathlib import Path
+
+    from Training.mvct import read_plan
+    from Training.mvct_pair import pair_arguments
+
+    bench = runpy.run_path(str(Path(__file__).parents[1] / "benchmarks" / "bench_mvct.py"))
+    shipped = pair_arguments(read_plan("mvct", []))["forward"]
+    assert bench["TRANSLATOR"].items() <= shipped.items()
+    assert [shipped[key] for key in ("down", "up", "dropout")] == ["stride", "resize", 0.0]
+
+
 def test_validation_takes_pairs_or_else_unpaired_scans(table, tmp_path):
     site, plan = site_of(table, tmp_path)
     (pair,) = task_of(site, plan).validation
@@ -131,7 +144,20 @@ def test_what_the_way_back_shall_give_is_the_unchanged_source():
     np.testing.assert_allclose(task.windows[1].hu(y) - task.windows[0].hu(x), 20, atol=1e-3)
     assert 1 < float((task.windows[0].hu(seen) - task.windows[0].hu(x)).abs().mean()) < 31
     found = task.training_step(task.build_model(), task.train_batch([0, 1], [np.random.default_rng(n) for n in (1, 2)]))
-    assert found["loss"].requires_grad and found["l1"] > 0 and found["back"] > 0
+    assert found["loss"].requires_grad and found["l1"] > 0 and found["back"] > 0 and "ssim" not in found
+
+
+def test_every_weight_of_the_section_counts_in_training_both_ways():
+    from Training.mvct_domains import PairedCT
+    from Training.mvct_oracle import OracleRecipe
+    from Training.mvct_pairs import PairsTask
+
+    source = np.random.default_rng(0).normal(40, 60, (4, 48, 48)).astype(np.float32)
+    pairs, rngs = [PairedCT(source, source[:, ::-1])], [np.random.default_rng(1)]
+    one = {"crop": 16, "filters": "4-8", "context": 1, "l1": 0.0, "gradient": 0.0}
+    task = PairsTask(OracleRecipe(**one, ssim=3.0), pairs)
+    found = task.training_step(task.build_model(), task.train_batch([0], rngs))
+    assert found["ssim"] > 0.01 and found["loss"].item() == pytest.approx(3 * found["ssim"].item())
 
 
 # --- augmentation -----------------------------------------------------------------------------------------------------

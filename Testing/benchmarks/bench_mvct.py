@@ -4,8 +4,8 @@
 nothing else. ``converter`` is the method's own conversion of the same slices (the body's box, in batches, in the
 precision that the processor is fast at). ``whole_run`` is what a user waits for after loading: checks, conversion,
 way back for the cycle residual, uncertainty, tissues, tables and maps; ``without_extras`` leaves residual, uncertainty
-and density out. The generator has the size of ``Training/configs/mvct.json`` and random weights, on which time does not
-depend.
+and density out. The generator is that of ``Training/configs/mvct.json`` with random weights, on which time does not
+depend, and without a pixel size of its own, so that every contestant converts the same pixels.
 """
 
 from __future__ import annotations
@@ -21,7 +21,11 @@ import numpy as np
 BASELINE = "slice_by_slice"
 NAMES = (BASELINE, "converter", "without_extras", "whole_run")
 CASE = "neck_100"
-TRANSLATOR = {"in_channels": 3, "filters": [16, 32, 64], "blocks": 4, "residual": True}
+CONTEXT = 1
+TRANSLATOR = {
+    "in_channels": CONTEXT, "out_channels": 1, "filters": [16, 32, 64], "blocks": 4, "skip": "concat", "norm": "none",
+    "residual": True,
+}  # fmt: skip
 NOTHING_MORE = {"uncertainty": "none", "residual": False, "density": False}
 
 
@@ -46,7 +50,7 @@ def bundle(folder: Path) -> str:
     from manabi.store import write_bundle
 
     arguments = {"forward": TRANSLATOR, "backward": TRANSLATOR}
-    facts = {"kind": "mvct", "window_source": [-1000, 1000], "window_target": [-1000, 1500], "context_slices": 3}
+    facts = {"kind": "mvct", "window_source": [-1000, 1000], "window_target": [-1000, 1000], "context_slices": CONTEXT}
     return str(
         write_bundle(
             folder, name="bench", version="0.0.1", method="mvct",
@@ -84,9 +88,12 @@ def slice_by_slice(folder: str, quick: bool) -> Callable[[], Any]:
 
     network, scaled = Bundle(Path(folder)).build_network(), HuWindow().scaled(np.asarray(neck(quick).array))
 
+    def one(k: int) -> Any:
+        return network(torch.from_numpy(context_stack(scaled, np.array([k]), CONTEXT)))
+
     def work() -> Any:
         with torch.inference_mode():
-            return [network(torch.from_numpy(context_stack(scaled, np.array([k]), 3))) for k in range(len(scaled))]
+            return [one(k) for k in range(len(scaled))]
 
     return work
 

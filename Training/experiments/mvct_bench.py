@@ -27,10 +27,12 @@ from manabi.volume import Volume
 from Training.config import TrainConfig
 from Training.experiments.slices_arms import digest, found, keep
 from Training.mvct_cycle_base import ConverterRecipe
-from Training.mvct_data import DataSettings, Site, TestPair, check_site, load_pairs, split_people
+from Training.mvct_data import DataSettings, Site, check_site, split_people
 from Training.mvct_domains import PairedCT
 from Training.mvct_simulate import PhantomJob, SimulationSettings, simulated
+from Training.mvct_slices import TestPair, load_pairs
 from Training.mvct_sources import SOURCE, TARGET, Person, Scan, read_sources
+from Training.mvct_truth import kvct_tissues
 
 logger = logging.getLogger(__name__)
 
@@ -140,6 +142,25 @@ def site_of(plan: Plan, kind: str) -> Site:
     return check_site(scans, warnings)
 
 
+def check_unseen(trained_on: str, data: str) -> None:
+    """Refuse to score a bundle on patients that it may have been trained on.
+
+    Args:
+        trained_on: of the bundle's metadata, see :func:`Training.mvct_bundle.trained_on`.
+        data: of the experiment; its split is not the bundle's.
+
+    Raises:
+        InvalidInputError: where both have phantoms of one seed, or planning CTs.
+    """
+    for part in data.split("+"):
+        seed = ":".join(part.strip().split(":")[:2]) + ":"
+        if seed in trained_on or (part.strip().startswith("kvct:") and "planning CT" in trained_on):
+            raise InvalidInputError(
+                f"The bundle was trained on {trained_on}, so its scores on this data would not be those of "
+                "new patients. Give phantoms of another seed, or no bundle."
+            )
+
+
 def at_height(person: Person, settings: Settings) -> Person:
     """A simulated patient at a random height of the body; a planning CT as it is."""
     if not isinstance(person.job, PhantomJob):
@@ -183,7 +204,7 @@ class View:
         pair: the volumes.
         source: MVCT ``(slices, rows, columns)`` in RAS order.
         target: true kVCT.
-        tissues: of the true kVCT.
+        tissues: of the true kVCT, those that every part and :mod:`Training.mvct_evaluate` measure in.
         spacing: along I, J, K, mm.
     """
 
@@ -201,7 +222,7 @@ def views(plan: Plan, kind: str) -> tuple[View, ...]:
     for pair in pairs_of(plan, kind, TEST):
         source, target = straight(pair.source), straight(pair.target)
         spacing = np.asarray(pair.target.reoriented().spacing_mm, float)
-        out.append(View(pair, source, target, tissue_map(target, spacing, "kvct"), spacing))
+        out.append(View(pair, source, target, kvct_tissues(target, spacing), spacing))
     return tuple(out)
 
 

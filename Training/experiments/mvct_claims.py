@@ -51,8 +51,8 @@ def _less(part: Results, method: str, name: str, table: Results) -> Row:
     """Whether a method distorts less than plain at every number of slices."""
     values = [table[str(n)][name] for n in part["amounts"]]
     text = "; ".join(f"{n}: {interval(v, 2, sign=True)}" for n, v in zip(part["amounts"], values, strict=True))
-    known = [v for v in values if v[1] is not None]
-    say = YES if known and all(v[1] > 0 for v in known) else NO if known and all(v[2] < 0 for v in known) else UNKNOWN
+    known = all(v[1] is not None for v in values)
+    say = YES if known and all(v[1] > 0 for v in values) else NO if known and all(v[2] < 0 for v in values) else UNKNOWN
     words = {"dig_a": "DIG-a", "dig_b": "DIG-b"}[name]
     most = str(part["amounts"][-1])
     errors = [part["rows"][one][most]["mae_hu"] for one in (method, PLAIN)]

@@ -2,13 +2,13 @@
 
 The gate knows what a bundle knows (:func:`Training.mvct_calibrate.facts`), measured on training and validation
 patients. Good inputs are the test patients; every corruption is tried on each of them. Foreign inputs are the
-patient's kVCT, its cone-beam CT, and, where a cohort of them is simulated, chests.
+patient's kVCT and cone-beam CT.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -89,7 +89,7 @@ def verdicts(volume: Volume, model: Model, plan: Plan) -> dict[str, Any]:
     """Level, score and first reason of the gate at both :data:`STAGES`."""
     work = prepare(volume, model.settings.pixel_mm)
     try:
-        checked = check_input(work, model, (), plan.context)
+        checked = check_input(work, model, plan.context)
     except InvalidInputError:
         nothing = {"level": REFUSE, "score": WORST, "why": "no body"}
         return dict.fromkeys(STAGES, nothing)
@@ -98,14 +98,10 @@ def verdicts(volume: Volume, model: Model, plan: Plan) -> dict[str, Any]:
     inside = work.labels_to_straight(checked.body.astype(np.uint8)) > 0
     spacing = np.asarray(work.straight.spacing_mm, float)
     tissues = tissue_map(done.after, spacing, "kvct", inside)
-    lines = check_hu(done.after, tissues, spacing, {**expected_hu("kvct"), **_expected(model.facts)})
+    lines = check_hu(done.after, tissues, spacing, expected_hu("kvct", model.facts.get("expected_hu")))
     residual = None if done.residual is None else done.residual[inside]
     last = final_verdict(checked, lines, dig(done.before, done.after, inside, spacing), residual)
     return {stage: _told(verdict) for stage, verdict in zip(STAGES, (first, last), strict=True)}
-
-
-def _expected(facts: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
-    return {tissue: (float(pair[0]), float(pair[1])) for tissue, pair in facts.get("expected_hu", {}).items()}
 
 
 def _told(verdict: Any) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from manabi.mvct.pipeline import Model
 from manabi.networks import build
 from Training.config import TrainConfig
 from Training.engine import fit
-from Training.experiments.mvct_bench import Plan, site_of, spread, training_pairs
+from Training.experiments.mvct_bench import Plan, check_unseen, site_of, spread, training_pairs
 from Training.experiments.slices_arms import found, keep
 from Training.mvct_calibrate import facts
 from Training.mvct_cut import CutRecipe, CutTask
@@ -272,13 +272,19 @@ def converters(plan: Plan, kind: str) -> dict[str, Convert]:
     out = {name: converter(plain, plan.context, name) for name in BASELINES}
     out |= {name: converter(model_of(arm), plan.context) for name, arm in arms.items()}
     named = plan.settings.cbct_bundle if kind == "cbct" else plan.settings.bundle
-    return out | ({BUNDLE: converter(bundle_model(named), plan.context, NETWORK)} if named else {})
+    return out | ({BUNDLE: converter(bundle_model(named, plan.settings.data), plan.context, NETWORK)} if named else {})
 
 
-def bundle_model(name: str) -> Model:
-    """A bundle's converter, by its name or folder; raises ModelNotFoundError where there is none."""
+def bundle_model(name: str, data: str = "") -> Model:
+    """A bundle's converter, by its name or folder, not trained on ``data`` (:func:`check_unseen`).
+
+    Raises:
+        ModelNotFoundError: where there is none.
+    """
     from manabi.store import BundleStore
 
     bundle = Bundle(Path(name).resolve()) if Path(name).is_dir() else BundleStore().get(name, method="mvct")
     bundle.require_method("mvct")
-    return Model(Applied.of(bundle), bundle.metadata["manabi"].get("mvct", {}), bundle.build_network())
+    known = bundle.metadata["manabi"]
+    check_unseen(str(known.get("trained_on", "")), data)
+    return Model(Applied.of(bundle), known.get("mvct", {}), bundle.build_network())

@@ -156,7 +156,8 @@ def gate(part: Results) -> list[str]:
     lines = [
         f"{part['patients']} good inputs (test patients) and {auc['before'][3]} corrupted or foreign ones; the model "
         f"is {title(part['network'])}. A flag counts as an alarm, and so does a refusal; good inputs with dental metal "
-        "or a cut body are flagged too, as they should be.",
+        "or a cut body are flagged too, as they should be. The checks were designed with such faults in mind: others "
+        "may be found less often.",
         "", *table(["stage", "area under the ROC curve", "caught, %", "false alarms, %"], rows),
     ]  # fmt: skip
     why = [case["after"]["why"] for case in part["cases"] if case["name"] == "good" and case["after"]["why"]]
@@ -184,7 +185,8 @@ def dose(part: Results) -> list[str]:
         f"patients, {part['slices']} slices; a simple dose for comparison, not for planning. Differences from the true "
         "kVCT with the kV table; doses in percent of the prescribed dose, depth in mm, gamma as what is lacking to "
         "100 %. Megavoltage HU are electron density already: the input with its own table is what a conversion must "
-        "not be worse than.",
+        "not be worse than. The tables and the simulated scanners rest on the same tissues (ICRU-44), so that the true "
+        "kVCT's density is nearly exact here; that of real scanners is not.",
         "", *table(["number", "true kVCT", *(title(name) for name in names)], rows),
     ]  # fmt: skip
     tissues = list(next(iter(part["density"].values())))

@@ -213,4 +213,6 @@ def applied(
         change *= work.to_straight(fade)
     if strength != 1.0:
         change *= np.float32(strength)
+    if work.padding is not None:
+        change[work.padding] = 0.0
     return before + change

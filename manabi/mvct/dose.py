@@ -5,7 +5,8 @@ to water-equivalent depth d. Energy released by primary photons, ``(SAD / t)² e
 where it is released, after a build-up ``1 - exp(-β d)``, and, for a share, spread by scatter with a Gaussian. A primary
 scaled by water-equivalent depth and a kernel of fixed width are our choice: the simplest model that answers to density
 along every ray. µ, β, share and width are set so that the dose in water is highest at about 16 mm and falls from 100 to
-200 mm of depth to two thirds, as that of a 6 MV beam does (:func:`depth_dose`).
+200 mm of depth to two thirds, as a 6 MV beam's does without the inverse square (its tissue-phantom ratio;
+:func:`depth_dose`).
 """
 
 from __future__ import annotations

@@ -28,10 +28,13 @@ DO_NOT_USE = "Do not use"
 HU_OFF = "HU check"
 WRONG_KIND = "Another kind of image"
 DISTORTED = "Possible distortion"
-PREFIXES = (OUT_OF_RANGE, METAL, TRUNCATED, DO_NOT_USE, HU_OFF, WRONG_KIND, DISTORTED)
+NO_HU = "The values do not look like Hounsfield units"
+PREFIXES = (OUT_OF_RANGE, METAL, TRUNCATED, DO_NOT_USE, HU_OFF, WRONG_KIND, DISTORTED, NO_HU)
 """How the gate's warnings begin; a method's ``alert_prefixes``."""
 KIND_WORDS = {"mvct": "megavoltage CT", "cbct": "cone-beam CT", "kvct": "kilovoltage CT"}
 MOST_NAMED = 3
+HU_LOWEST = -200.0
+"""A CT in Hounsfield units holds air: its lowest value is below this (our choice)."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,7 @@ class Evidence:
 
     Attributes:
         body_share: of the image's voxels that are body.
+        lowest_hu: value of the image, padding aside.
         oddities: of the input, see :func:`manabi.mvct.ood.oddities`.
         kind: that the model was made for.
         seems: kind that the input seems to be.
@@ -71,10 +75,11 @@ class Evidence:
         metal: in the input.
         hu_lines: HU check of the output.
         dig: DIG-a of the conversion, HU/mm.
-        usual_dig: of the model's own test cases.
+        usual_dig: mean of the model's validation patients (of its training ones where those are too few), HU/mm.
     """
 
     body_share: float | None = None
+    lowest_hu: float | None = None
     oddities: Sequence[Oddity] = ()
     kind: str | None = None
     seems: str | None = None
@@ -160,12 +165,21 @@ def judge(evidence: Evidence, limits: GateLimits | None = None) -> Verdict:
     """
     limits = limits or GateLimits()
     findings = _Findings()
-    for check in (_body, _oddities, _kind, _truncation, _metal, _hu, _distortion):
+    for check in (_units, _body, _oddities, _kind, _truncation, _metal, _hu, _distortion):
         check(evidence, limits, findings)
     reasons = tuple(sorted(findings.reasons, key=lambda r: (r.level != REFUSE, -r.score)))
     levels = {reason.level for reason in reasons}
     level = next((one for one in (REFUSE, FLAG) if one in levels), OK)
     return Verdict(level, reasons, float(findings.score))
+
+
+def _units(evidence: Evidence, limits: GateLimits, findings: _Findings) -> None:
+    if evidence.lowest_hu is None or evidence.lowest_hu <= HU_LOWEST:
+        return
+    findings.add(
+        1e3, 1.0, NO_HU, f"the lowest is {evidence.lowest_hu:g}; air is -1000.",
+        "Check that the series was exported with its rescale intercept; disregard the converted image otherwise.",
+    )  # fmt: skip
 
 
 def _body(evidence: Evidence, limits: GateLimits, findings: _Findings) -> None:
@@ -208,10 +222,14 @@ def _truncation(evidence: Evidence, limits: GateLimits, findings: _Findings) -> 
     over = max(loss / limits.refuse_lost_share, arc / limits.refuse_arc_deg)
     findings.add(
         1.0 + over, 2.0, TRUNCATED,
-        f"the body is cut in {len(found.cut)} of {len(found.degrees)} slices; about {100 * loss:.0f} % of a slice "
-        "is missing where it is worst.",
+        f"the body is cut in {len(found.cut)} of {len(found.degrees)} slices; {_about(loss)} of a slice is missing "
+        "where it is worst.",
         "Do not contour near the edge of the field of view, and calculate no dose without the missing tissue.",
     )  # fmt: skip
+
+
+def _about(share: float) -> str:
+    return "less than 1 %" if share < 0.01 else f"about {100 * share:.0f} %"
 
 
 def _metal(evidence: Evidence, limits: GateLimits, findings: _Findings) -> None:

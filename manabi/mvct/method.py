@@ -7,8 +7,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
-
 from manabi.context import Context
 from manabi.errors import InvalidInputError, ModelNotFoundError
 from manabi.method import InputSpec, Method
@@ -33,8 +31,6 @@ IMPORTED_AHEAD = (
     "SimpleITK",
 )  # fmt: skip
 """What a run imports."""
-HU_LOWEST = -200.0
-"""A CT in Hounsfield units holds air: its lowest value is below this (our choice)."""
 
 
 class MVCTConvert(Method[MVCTParameters]):
@@ -47,7 +43,7 @@ class MVCTConvert(Method[MVCTParameters]):
     )
     source: ClassVar[str] = (
         "Ozaki S, Kaji S, Nawa K, Imae T, Aoki A, Nakamoto T, Ohta T, Nozawa Y, Yamashita H, Haga A, Nakagawa K. "
-        "Training of deep cross-modality conversion models with a small data set, and their application in megavoltage "
+        "Training of deep cross-modality conversion models with a small dataset, and their application in megavoltage "
         "CT to kilovoltage CT conversion. Med Phys 2022, 10.1002/mp.15626"
     )
     inputs: ClassVar[tuple[InputSpec, ...]] = (
@@ -62,7 +58,8 @@ class MVCTConvert(Method[MVCTParameters]):
     default_bundle: ClassVar[str | None] = "mvct-default"
     alert_prefixes: ClassVar[tuple[str, ...]] = (
         "Out of the training range", "Metal", "Truncated field of view", "Do not use", "HU check",
-        "Another kind of image", "Possible distortion", "The values do not look",
+        "Another kind of image", "Possible distortion", "The values do not look like Hounsfield units",
+        "The reference",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -78,7 +75,7 @@ class MVCTConvert(Method[MVCTParameters]):
         reference = outputs.on_grid(inputs.get("reference"), volume, context)
         work = prepare.prepare(volume, model.settings.pixel_mm)
         with context.span(0.03, 0.1):
-            checked = safety.check_input(work, model, _units(volume), context)
+            checked = safety.check_input(work, model, context)
         safety.refuse(gate.judge(checked.evidence), parameters.gate)
         with context.span(0.1, 0.75):
             done = pipeline.convert(work, checked.body, model, parameters, context)
@@ -179,14 +176,3 @@ def _check_kind(wanted: str, trained: str, name: str) -> None:
             f"Bundle {name} was trained for {words[trained]} (image={trained}), not for {words[wanted]}. Choose "
             f"another bundle, or set image={trained} if that is what the series is."
         )
-
-
-def _units(volume: Volume) -> list[str]:
-    """An alert where the values cannot be Hounsfield units."""
-    lowest = float(np.asarray(volume.array).min())
-    if lowest <= HU_LOWEST:
-        return []
-    return [
-        f"The values do not look like Hounsfield units (the lowest is {lowest:g}; air is -1000). Check that the series "
-        "was exported with its rescale intercept; disregard the converted image otherwise."
-    ]

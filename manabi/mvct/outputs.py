@@ -23,8 +23,12 @@ from manabi.volume import SYNTHETIC, Volume
 
 LEAST_COVER = 0.5
 """Share of the body that a reference must show (our choice)."""
-NEARLY_ALL = 0.98
+LEAST_MATCH = 0.6
+"""Correlation of input and reference in the body: about 0.93 where they are registered, 0.5 where they are 6 mm apart
+(simulated patients; our choice)."""
 OUTSIDE_HU = -1000.0
+PADDING_HU = np.float32(-3024.0)
+"""What padding counts as where tissues are measured: no air, whatever the scanner wrote (see ``hu_check``)."""
 
 
 def result(
@@ -48,7 +52,7 @@ def result(
         tables={"hu_check": report.hu_table(study), "quality": report.quality_table(study)},
         plots={"histogram": report.histogram_plot(study)},
         measurements={**_verdict_cells(verdict), **report.measurements(study)},
-        warnings=[*checked.alerts, *verdict.warnings, *_counted(checked), *_left_out(done, model, parameters)],
+        warnings=[*verdict.warnings, *_mismatch(study), *_counted(checked), *_left_out(done, model, parameters)],
     )
     if parameters.density:
         context.progress(0.75, "Comparing electron density")
@@ -117,6 +121,8 @@ def comparison_tables(images: Mapping[str, Volume]) -> dict[str, Table]:
 
 def _study(done: Conversion, model: Model, reference: Reference, body: np.ndarray, box: report.Box) -> Study:
     images = {"input": done.before[box], "converted": done.after[box]}
+    if done.work.padding is not None:
+        images = {name: np.where(done.work.padding[box], PADDING_HU, hu) for name, hu in images.items()}
     kinds = {"input": model.settings.kind, "converted": "kvct", "reference": "kvct"}
     expected = {"kvct": model.facts.get("expected_hu") or {}}
     known = None
@@ -184,6 +190,24 @@ def _add_density(out: Result, study: Study, tables: Tables) -> None:
     for path in paths:
         name = f"water_thickness_change_percent_{path.side.replace(' ', '_')}"
         out.measurements[name] = round(path.median_percent, 3)
+
+
+def _mismatch(study: Study) -> list[str]:
+    """An alert where the reference is not a registered scan of the same patient."""
+    if "reference" not in study.images:
+        return []
+    first, second = (np.clip(study.images[n][study.compared], -1000, 1000) for n in ("input", "reference"))
+    if np.array_equal(first, second):
+        return ["The reference is the input itself. Choose the planning CT of this patient."]
+    varied = min(first.std(), second.std()) > 0
+    match = float(np.corrcoef(first, second)[0, 1]) if varied else 0.0
+    if match >= LEAST_MATCH:
+        return []
+    return [
+        f"The reference does not match the input: their correlation in the body is {match:.2f}, that of registered "
+        f"scans of one patient is over {LEAST_MATCH:g}. Check that it is the same patient and register it; disregard "
+        "what is compared with it."
+    ]
 
 
 def _counted(checked: InputCheck) -> list[str]:

@@ -19,6 +19,9 @@ BIN_HU = 4.0
 START_SHIFTS_HU = (-120.0, -60.0, -30.0, 0.0, 30.0, 60.0, 120.0)
 GAP_SHARE = (0.5, 1.7)
 """The gap between the peaks is looked for between these shares of the expected one."""
+ONE_PEAK = 1.1
+"""A gap within this of the narrowest one is a single peak in two halves: slices of the skull show brain and hardly any
+fat (our choice)."""
 MOST_SD_HU = 35.0
 OFF_HU, GAP_LOG, STRANGE = 60.0, 0.3, 0.02
 """Of two fits the one nearer to what is expected wins when they explain the histogram about equally well."""
@@ -111,7 +114,7 @@ def _fit(x: np.ndarray, counts: np.ndarray, wanted: SoftPeaks, shift: float) -> 
         shares, floor = mass / total, max(1.0 - mass.sum() / total, 0.01)
     likelihood = float((counts * np.log(density)).sum() / total)
     off, gap = float(means.mean() - wanted.middle_hu), float(means[1] - means[0])
-    found = bool(shares.min() >= LEAST_SHARE)
+    found = bool(shares.min() >= LEAST_SHARE and gap > ONE_PEAK * GAP_SHARE[0] * wanted.gap_hu)
     strange = (off / OFF_HU) ** 2 + (np.log(gap / wanted.gap_hu) / GAP_LOG) ** 2
     score = likelihood - 0.5 * STRANGE * strange - (0.0 if found else 10.0)
     return score, SoftPeaks(float(means[0]), float(means[1]), float(sds.mean()), found)

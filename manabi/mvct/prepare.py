@@ -16,6 +16,7 @@ from functools import cached_property
 import numpy as np
 
 from manabi.geometry import Shape
+from manabi.mvct.padding import find_padding
 from manabi.volume import Volume
 
 AIR_HU = -1000.0
@@ -35,22 +36,30 @@ class Work:
     Attributes:
         source: the input, on its own grid.
         straight: the same voxels in closest-to-RAS order, float32 HU.
-        image: ``straight``, or resampled within its slices to the bundle's pixels.
+        image: ``straight`` with air for its padding, or that resampled within its slices to the bundle's pixels.
+        padding: voxels of ``straight`` that the scanner did not see; None where there are none.
     """
 
     source: Volume
     straight: Volume
     image: Volume
+    padding: np.ndarray | None = None
 
     @property
     def resampled(self) -> bool:
         """Whether the work grid has other pixels than the input."""
-        return self.image is not self.straight
+        return not self.image.grid.same_as(self.straight.grid)
 
     @cached_property
     def hu(self) -> np.ndarray:
         """The input on the work grid, ``(slices, rows, columns)`` float32 HU."""
         return np.asarray(self.image.array)
+
+    @property
+    def lowest_hu(self) -> float:
+        """The lowest value of the input, padding aside."""
+        array = np.asarray(self.straight.array)
+        return float(array.min() if self.padding is None else array.min(where=~self.padding, initial=np.inf))
 
     def to_straight(self, array: np.ndarray, fill: float = 0.0) -> np.ndarray:
         """Values on the work grid at the voxels of ``straight``, interpolated linearly where the grids differ.
@@ -84,7 +93,11 @@ def prepare(volume: Volume, pixel_mm: Sequence[float] | None = None) -> Work:
     """
     straight = volume.reoriented()
     straight = straight.like(np.asarray(straight.array, np.float32))
-    return Work(volume, straight, _at_pixels(straight, pixel_mm))
+    padding = find_padding(np.asarray(straight.array))
+    filled = straight
+    if padding is not None:
+        filled = straight.like(np.where(padding, np.float32(AIR_HU), straight.array))
+    return Work(volume, straight, _at_pixels(filled, pixel_mm), padding)
 
 
 def _at_pixels(straight: Volume, pixel_mm: Sequence[float] | None) -> Volume:

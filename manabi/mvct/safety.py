@@ -18,7 +18,7 @@ from manabi.mvct.pipeline import Model
 from manabi.mvct.prepare import Work
 from manabi.mvct.signature import Signature, likely_kind, signature
 from manabi.mvct.tissue_map import TissueMap, tissue_map
-from manabi.mvct.truncation import find_truncation
+from manabi.mvct.truncation import Truncation, find_truncation
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,6 @@ class InputCheck:
         reference: of the model's training images; None where the bundle holds none.
         features: of the model's encoder; None where the reference holds none.
         evidence: for the gate, as far as it is known before converting.
-        alerts: what else a reader must know of the input.
     """
 
     tissues: TissueMap
@@ -39,7 +38,6 @@ class InputCheck:
     reference: Reference | None
     features: np.ndarray | None
     evidence: Evidence
-    alerts: Sequence[str] = ()
 
     @property
     def body(self) -> np.ndarray:
@@ -47,13 +45,12 @@ class InputCheck:
         return self.tissues.body
 
 
-def check_input(work: Work, model: Model, alerts: Sequence[str], context: Context) -> InputCheck:
+def check_input(work: Work, model: Model, context: Context) -> InputCheck:
     """Look at an input before it is converted.
 
     Args:
         work: the input.
         model: that is going to convert it.
-        alerts: that are known already.
         context: progress and cancellation.
 
     Raises:
@@ -74,14 +71,21 @@ def check_input(work: Work, model: Model, alerts: Sequence[str], context: Contex
     context.progress(0.7, "Looking for truncation and metal")
     evidence = Evidence(
         body_share=float(tissues.body.mean()),
+        lowest_hu=work.lowest_hu,
         oddities=() if reference is None else oddities(found, reference, features),
         kind=kind,
         seems=likely_kind(found),
-        truncation=find_truncation(work.hu, spacing, tissues.body),
+        truncation=_truncation(work, tissues.body),
         metal=find_metal(work.hu, spacing, tissues.body, kind),
         usual_dig=model.facts.get("usual_dig"),
     )
-    return InputCheck(tissues, found, reference, features, evidence, tuple(alerts))
+    return InputCheck(tissues, found, reference, features, evidence)
+
+
+def _truncation(work: Work, body: np.ndarray) -> Truncation:
+    """Looked for on the input's own pixels: others blur the edge of a field of view away."""
+    own = work.labels_to_straight(body.astype(np.uint8)) > 0
+    return find_truncation(np.asarray(work.straight.array), work.straight.spacing_mm, own)
 
 
 def _features(

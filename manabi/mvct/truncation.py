@@ -15,7 +15,8 @@ from scipy import ndimage
 
 SECTORS = 180
 """Directions from the field's centre that are looked along, 2 degrees each."""
-EDGE_PIXELS = 2.5
+EDGE_PIXELS, BORDER_PIXELS = 2.5, 1.5
+"""How near to the edge of a circle, which is blurred, and to the image's border a body touches it."""
 CUT_DEGREES = 10.0
 """An arc of contact from which a slice counts as cut (our choice): a nose tip that touches is no truncation."""
 LEAST_CORNER = 0.02
@@ -69,7 +70,7 @@ def find_truncation(hu: np.ndarray, spacing_mm: np.ndarray, body: np.ndarray) ->
     radius = field_radius(hu)
     valid = _valid(hu.shape[1:], radius)
     distance = ndimage.distance_transform_edt(np.pad(valid, 1))[1:-1, 1:-1]
-    edge = valid & (distance <= EDGE_PIXELS)
+    edge = valid & (distance <= (BORDER_PIXELS if radius is None else EDGE_PIXELS))
     sector = _sectors(hu.shape[1:])
     aspect = float(spacing_mm[1] / spacing_mm[0])
     degrees, lost = np.zeros(len(hu)), np.zeros(len(hu))
@@ -92,7 +93,7 @@ def field_radius(hu: np.ndarray) -> float | None:
     padded = ~varied & (first == first[0, 0])
     if not all(padded[r, c] for r in (0, -1) for c in (0, -1)):
         return None
-    distance = _distance(padded.shape)
+    distance = distance_from_centre(padded.shape)
     reach = float(distance[~padded].max()) + 0.5 if (~padded).any() else 0.0
     outside = distance > reach
     largest = min(padded.shape) / 2.0
@@ -152,10 +153,11 @@ def _points(mask: np.ndarray, aspect: float) -> np.ndarray:
 
 
 def _valid(shape: tuple[int, ...], radius: float | None) -> np.ndarray:
-    return np.ones(shape, bool) if radius is None else _distance(shape) <= radius
+    return np.ones(shape, bool) if radius is None else distance_from_centre(shape) <= radius
 
 
-def _distance(shape: tuple[int, ...]) -> np.ndarray:
+def distance_from_centre(shape: tuple[int, ...]) -> np.ndarray:
+    """Distance of every pixel of a slice ``(rows, columns)`` from its centre, in pixels."""
     y, x = np.mgrid[: shape[0], : shape[1]]
     return np.hypot(y - (shape[0] - 1) / 2.0, x - (shape[1] - 1) / 2.0)
 

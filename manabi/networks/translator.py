@@ -57,8 +57,8 @@ class Translator(ImageNetwork):
     """Encoder, residual blocks and decoder, for images of any size.
 
     A 7×7 convolution, a halving of the size per further filter, ``blocks`` residual blocks, a doubling per level, a 7×7
-    convolution. The first half of the blocks (the larger one) belongs to the encoder. The source has nine in each half:
-    ``blocks=18``. Instance normalisation has no weights of its own, as in the source.
+    convolution. The first half of the blocks (the larger one) belongs to the encoder. The source has nine in all,
+    five and four: ``blocks=9``. Instance normalisation has no weights of its own, as in the source.
 
     Args:
         in_channels: channels of the input; neighbouring slices for 2.5-D.

@@ -237,7 +237,7 @@ class BundleStore:
         known = ", ".join(_label(bundle) for bundle in self.list()) or "none"
         return ModelNotFoundError(
             f"No bundle {name!r} is installed. Installed: {known}. "
-            "Install one with: manabi bundle install FOLDER_OR_ZIP"
+            "Install one with: manabi bundle install FOLDER_OR_ZIP."
         )
 
     def _scan(self, base: Path, origin: Origin) -> Bundles:

@@ -14,11 +14,12 @@ from manabi.errors import InvalidInputError
 from manabi.io import write_volume
 from manabi.phantoms.head_neck import HeadNeckPhantom
 from Training.config import read_sections
-from Training.experiments import mvct, mvct_amount, mvct_hallucination, mvct_networks
+from Training.experiments import mvct, mvct_amount, mvct_hallucination, mvct_networks, mvct_quality
 from Training.experiments import mvct_bench as bench
 from Training.experiments.mvct_bench import PARTS, Plan, numbers, site_of, spread, training_pairs, views
 from Training.experiments.mvct_gate import GOOD
 from Training.experiments.mvct_networks import Arm
+from Training.mvct_evaluate import ALONE, pair_scores
 from Training.mvct_evaluate_lesions import ROOM_MM
 from Training.mvct_simulate import SimulationSettings, phantom_jobs
 from Training.mvct_sources import Person
@@ -210,6 +211,23 @@ def test_what_recovers_everything_and_what_loses_everything_is_told_apart(plan):
     assert mvct_hallucination._lesion_row(0 * change, ball, spot)["recovered"] == 0.0
     box, cut = mvct_hallucination.boxed(kvct, spot, 100.0)
     assert np.array_equal(box.weight, ball.weight[cut]) and box.core.sum() == ball.core.sum() > 0
+
+
+def test_a_perfect_converter_has_all_of_the_truths_contrast(plan):
+    view = views(plan, "mvct")[0]
+    scores, truth = pair_scores(view.pair, view.pair.target), mvct_quality._true_scores(view)
+    for name in ALONE:
+        np.testing.assert_allclose(scores[name], truth[name], rtol=1e-6, err_msg=name)
+    assert mvct_quality._shares([scores], [truth])["cnr_bone_fat"][0] == pytest.approx(1.0)
+
+
+def test_a_bundle_is_not_scored_on_patients_that_it_was_trained_on():
+    learned = "simulated patients (phantoms:1:24) and simulated scans of a site's planning CTs: 40 patients"
+    bench.check_unseen(learned, "phantoms:2031:64")
+    bench.check_unseen("simulated patients (phantoms:1:24): 20 patients", "kvct:folder")
+    for data in ("phantoms:1:8", "kvct:folder", "phantoms:12:3+phantoms:1:2"):
+        with pytest.raises(InvalidInputError, match="another seed"):
+            bench.check_unseen(learned, data)
 
 
 # --- the whole --------------------------------------------------------------------------------------------------------

@@ -86,6 +86,14 @@ def test_the_source_s_claims_follow_from_flatness_and_paired_differences():
     assert said(mvct_claims.flat(amount(3.0, 3.05, YES)), "DIG-b less than plain", "ours") == UNKNOWN
 
 
+def test_a_number_of_slices_without_an_interval_leaves_the_claim_open():
+    part = amount(5.0, 3.0, YES)
+    first = str(part["amounts"][0])
+    part["paired"]["ours"][first]["dig_a"] = [2.0, None, None, 1]
+    rows = mvct_claims.flat(part)
+    assert said(rows, "DIG-a less than plain", "ours") == UNKNOWN and said(rows, "DIG-b less than", "ours") == YES
+
+
 def test_contrast_reaches_ninety_percent_by_its_whole_interval():
     shares = {"a": value(1.1), "b": value(0.5), "c": value(0.92), "input": value(0.1)}
     rows = mvct_claims.contrast({"share_of_truth": {name: {"cnr_muscle_fat": v} for name, v in shares.items()}})

@@ -102,7 +102,7 @@ def klein_nishina_cm2(energy_kev: np.ndarray) -> np.ndarray:
 
 
 def pair_production_cm2(energy_kev: np.ndarray) -> np.ndarray:
-    """Pair production in the field of a nucleus over Z², in cm²: Maximon's series for photons below 2 MeV and above."""
+    """Pair production in a nucleus' field over Z², in cm²: Maximon's series for photons below 2 MeV, used above too."""
     k = np.maximum(np.asarray(energy_kev, float) / ELECTRON_MASS_KEV, 2.0)
     rho = (2 * k - 4) / (2 + k + 2 * np.sqrt(2 * k))
     series = 1 + rho / 2 + 23 * rho**2 / 40 + 11 * rho**3 / 60 + 29 * rho**4 / 960

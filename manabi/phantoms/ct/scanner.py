@@ -41,7 +41,7 @@ class Scanner:
         scatter: scattered over primary signal that is left after the scanner's correction, behind 200 mm of water.
         scatter_mm: FWHM of the scatter's kernel along the detector.
         cupping_hu: edge minus middle of a 200 mm cylinder from what the scanner's own correction leaves.
-        ring_hu: standard deviation of the rings, averaged over the field of view's outer half.
+        ring_hu: standard deviation of the rings in that cylinder, from 20 to 90 % of its radius.
         air_offset_hu: how much too bright air within a body is.
         calibration_hu: error of water.
         offset_mm: the axis of rotation from the image's middle, along columns and rows.
