@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from fixtures_mvct import write_stand_in as write_mvct_stand_in
 from fixtures_spect import FAST, shipped, write_stand_in
 
 from manabi import registry
@@ -33,6 +34,15 @@ CHOICES: dict[str, dict[str, Any]] = {
     "thorax": {"pathology": "normal", "pixel_mm": 4.0, "matrix": 100, "slice_mm": 5.0, "subslices": 1, "arms": "up"},
     "brain": {"voxel_mm": 4.0, "slice_mm": 5.0, "pathology": "normal"},
     "tumour": {"slice_mm": 4.0, "pixel_mm": 1.6, "volume_ml": 6.0},
+    "head_neck": {
+        "image": "mvct",
+        "pixel_mm": 3.6,
+        "matrix": 96,
+        "slice_mm": 8.0,
+        "length_mm": 120.0,
+        "fast": True,
+        "lesion": "none",
+    },
 }
 """Choices of a phantom that render quickly; left and right differ."""
 
@@ -57,10 +67,11 @@ SMALL = {
     "slices": Small((30, 15, 10), (48, 85, 92), {"rules_check": False}),
     "brain": Small((8, 10, 6), (28, 42, 34), {"fine": False}),
     "radiomics": Small((5, 13, 12), (20, 47, 49)),
+    "mvct": Small((4, 15, 20), (13, 77, 74)),
 }
 INDEX = "slice"
 """Columns and measurements of this name, or ending so, count along an array's own axis and change with its order."""
-STAND_INS: dict[str, Callable[[Path], Bundle]] = {"spect": write_stand_in}
+STAND_INS: dict[str, Callable[[Path], Bundle]] = {"spect": write_stand_in, "mvct": write_mvct_stand_in}
 """Methods whose laws run on an untrained model as long as the trained one is not there."""
 
 

@@ -73,11 +73,10 @@ class CycleRecipe(ConverterRecipe):
     def preset(cls, name: Preset, **changes: Any) -> Self:
         """The weights of that name, with changes.
 
-        ``plain`` is CycleGAN (cycle and judges alone). ``proposed`` has the weights of the program's documentation, the
-        total variation of its example for photographs among them; perceptual and air term count from source to target
-        only (our choice; the program's example for DICOM has both directions).
-        ``ours`` adds the difference of smoothed gradients both ways to it, and has networks that correct their input
-        and see its HU level (no normalisation), and judges that count three times.
+        ``plain`` is CycleGAN (cycle and judges alone). ``proposed`` has the weights of the program's example
+        for DICOM: perceptual and air term both ways, no total variation (that is in its example for photographs).
+        ``ours`` has no perceptual term, but the difference of smoothed gradients both ways, networks that correct
+        their input and see its HU level (no normalisation), and judges that count three times.
         """
         if name not in PRESETS:
             raise InvalidInputError(f"preset must be one of {', '.join(PRESETS)}; got {name!r}.")
@@ -116,8 +115,8 @@ _PLAIN = {
 }
 _PROPOSED = {
     **_PLAIN,
-    **{"autoencoder": 1.0, "autoencoder_back": 1.0, "domain": 0.1, "perceptual": 1.0, "air": 1.0},
-    **{"total_variation": 1e-3, "jitter": 0.2},
+    **{"autoencoder": 1.0, "autoencoder_back": 1.0, "domain": 0.1, "perceptual": 1.0, "perceptual_back": 1.0},
+    **{"air": 1.0, "air_back": 1.0, "jitter": 0.2},
 }
 PRESETS: dict[str, dict[str, Any]] = {"plain": _PLAIN, "proposed": _PROPOSED, "ours": {}}
 """Values that differ from the defaults, by the name of the preset."""

@@ -69,6 +69,13 @@ METHODS: dict[str, Entry] = {
             "radiomic features of any segments, a patient's risk against a cohort, models of cohorts without leaks",
             "radiomics",
         ),
+        Entry(
+            "mvct",
+            "MVCTConvert",
+            "manabi.mvct.method:MVCTConvert",
+            "megavoltage or cone-beam CT to the quality of kilovoltage CT for contouring, with uncertainty and checks",
+            "mvct",
+        ),
     )
 }
 
@@ -98,6 +105,12 @@ PHANTOMS: dict[str, Entry] = {
             "Tumour in CT or MR",
             "manabi.phantoms.tumour:TumourPhantom",
             "a tumour of the lung or brain with known texture, volume and outcome, in CT, cone-beam CT or MR",
+        ),
+        Entry(
+            "head_neck",
+            "Head and neck CT",
+            "manabi.phantoms.head_neck:HeadNeckPhantom",
+            "a head and neck in megavoltage or cone-beam CT and in planning CT on the same grid, and the truth",
         ),
     )
 }

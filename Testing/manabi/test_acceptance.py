@@ -1,7 +1,8 @@
 """The acceptance checks 3, 5 to 7, 10, 12, 13 and 20 of the survey of Slicer's users.
 
 Check 2 is in ``test_preflight.py``, 4 in ``store/test_download.py``, 8 and 9 in ``test_batch.py``, 21 (and 10 again) in
-``radiomics/test_radiomics_batch.py``, where they are slow. In Slicer, on the
+``radiomics/test_radiomics_batch.py``, where they are slow, 16 in ``io/test_dicom_converted_ct.py`` and
+``io/test_dicom_write.py``. In Slicer, on the
 stand-in for it: 1 in ``manabi_slicer/test_install.py``, 2 in ``manabi_slicer/test_preflight_panel.py``, 3 and 5 in
 ``SPECTDenoise/test_spect_module.py`` (an awkward home, no network), 7 in ``SPECTDenoise/test_spect_panel.py`` (cancel),
 8 and 9 in ``manabi_slicer/test_headless.py``, 10 in ``SPECTDenoise/test_spect_module.py`` (three clicks), 11 in

@@ -20,6 +20,7 @@ PICTURES = {
     "slices": ("markers.png", "slices_markers.png"),
     "brain": ("structures.png", "brain_structures.png"),
     "radiomics": ("risk.png", "radiomics_risk.png"),
+    "mvct": ("conversion.png", "mvct_conversion.png"),
 }
 """Per method: the demo's figure, and its name in the documentation."""
 

@@ -17,7 +17,13 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 IMAGES = ROOT / "docs" / "images"
 PANEL_WIDTH, VIEWS = 460, (1500, 900)
-SAMPLES = {"SPECTDenoise": "spect", "SliceMarker": "slices", "BrainSeg": "brain", "RadiomicsSurvival": "radiomics"}
+SAMPLES = {
+    "SPECTDenoise": "spect",
+    "SliceMarker": "slices",
+    "BrainSeg": "brain",
+    "RadiomicsSurvival": "radiomics",
+    "MVCTConvert": "mvct",
+}
 """Per module with a panel: how its pictures' names begin."""
 LIMIT_S = 600
 
