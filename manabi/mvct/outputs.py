@@ -41,7 +41,7 @@ def result(
         InvalidInputError: where the gate refuses, or the reference shows another part of the body.
     """
     context.progress(0.0, "Telling tissues apart")
-    body = done.work.labels_to_straight(done.body.astype(np.uint8)) > 0
+    body = done.work.mask_to_straight(done.body)
     box = report.box_of(body)
     study = _study(done, model, reference, body, box)
     residual = None if done.residual is None else done.residual[body]

@@ -27,6 +27,7 @@ MARGIN_MM = 4.0
 FADE_MM = 4.0
 """Over this width the correction fades out, so that no seam shows in the air (our choice)."""
 FWHM = 2.3548
+HALF = 0.499
 
 
 @dataclass(frozen=True)
@@ -72,11 +73,14 @@ class Work:
             return array
         return np.asarray(self.image.like(array).resampled(self.straight.grid, "linear", fill).array)
 
-    def labels_to_straight(self, labels: np.ndarray) -> np.ndarray:
-        """Labels on the work grid at the voxels of ``straight``, by the nearest one."""
+    def mask_to_straight(self, mask: np.ndarray) -> np.ndarray:
+        """A mask of the work grid at the voxels of ``straight``: where at least half of the voxel is inside.
+
+        A hair less than half counts, so that the rounding of a turned patient's grid does not decide.
+        """
         if not self.resampled:
-            return labels
-        return np.asarray(self.image.like(labels).resampled(self.straight.grid, "nearest", 0).array)
+            return mask
+        return self.to_straight(mask.astype(np.float32)) > HALF
 
     def back(self, array: np.ndarray, name: str) -> Volume:
         """An array on the grid of ``straight`` as a volume on the input's own grid; exact."""

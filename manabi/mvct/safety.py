@@ -84,7 +84,7 @@ def check_input(work: Work, model: Model, context: Context) -> InputCheck:
 
 def _truncation(work: Work, body: np.ndarray) -> Truncation:
     """Looked for on the input's own pixels: others blur the edge of a field of view away."""
-    own = work.labels_to_straight(body.astype(np.uint8)) > 0
+    own = work.mask_to_straight(body)
     return find_truncation(np.asarray(work.straight.array), work.straight.spacing_mm, own)
 
 

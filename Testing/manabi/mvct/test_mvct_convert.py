@@ -35,7 +35,7 @@ def converted(volume, bundle, context=None, pixel_mm=None, network=None, **param
 
 
 def body_of(done):
-    return done.work.labels_to_straight(done.body.astype(np.uint8)) > 0
+    return done.work.mask_to_straight(done.body)
 
 
 # --- where the correction goes ---------------------------------------------------------------------------------------
