@@ -136,7 +136,7 @@ def _converted(
     body = body_mask(work.hu, work.image.spacing_mm)
     parameters = MVCTParameters.of({"uncertainty": "none", "residual": True})
     done = pipeline.convert(work, body, model, parameters, context)
-    return done, work.labels_to_straight(body.astype(np.uint8)) > 0
+    return done, work.mask_to_straight(body)
 
 
 def uncertainty_factor(pairs: Sequence[TestPair], model: Model, context: Context) -> float | None:
@@ -147,7 +147,7 @@ def uncertainty_factor(pairs: Sequence[TestPair], model: Model, context: Context
         work = prepare(pair.source, model.settings.pixel_mm)
         body = body_mask(work.hu, work.image.spacing_mm)
         done = pipeline.convert(work, body, model, parameters, context)
-        inside = work.labels_to_straight(body.astype(np.uint8)) > 0
+        inside = work.mask_to_straight(body)
         truth = np.asarray(pair.target.reoriented().array, np.float32)
         assert done.spread is not None
         step = max(1, int(inside.sum()) // VOXELS)

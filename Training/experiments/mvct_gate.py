@@ -95,7 +95,7 @@ def verdicts(volume: Volume, model: Model, plan: Plan) -> dict[str, Any]:
         return dict.fromkeys(STAGES, nothing)
     first = judge(checked.evidence)
     done = pipeline.convert(work, checked.body, model, MVCTParameters.of({"uncertainty": "none"}), plan.context)
-    inside = work.labels_to_straight(checked.body.astype(np.uint8)) > 0
+    inside = work.mask_to_straight(checked.body)
     spacing = np.asarray(work.straight.spacing_mm, float)
     tissues = tissue_map(done.after, spacing, "kvct", inside)
     lines = check_hu(done.after, tissues, spacing, expected_hu("kvct", model.facts.get("expected_hu")))
