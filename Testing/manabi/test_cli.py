@@ -131,7 +131,7 @@ def test_inputs_by_name(capfd, scan, tmp_path):
         (["run", "echo", "/no/such/file.nii"], "no file or folder"),
         (["run", "echo", "SCAN", "--format", "bmp"], "bmp"),
         (["run", "echo", "SCAN", "--seed", "-1"], "--seed"),
-        (["run", "echo"], "INPUT"),
+        (["run", "echo"], "missing: image"),
         (["phantom", "nosuch"], "Unknown phantom"),
         (["demo", "nosuch"], "Unknown method"),
     ],
