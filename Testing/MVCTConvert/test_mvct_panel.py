@@ -241,7 +241,8 @@ def test_contrast_noise_and_thickness_stand_below_the_table(user):
 def test_one_comparison_or_map_is_chosen_with_the_sliders_that_it_needs(user):
     user.choose(add_ct())
     user.apply()
-    assert user.chosen() == ["checkerboard"]
+    user.ui.resultCollapsibleButton.collapsed = False
+    assert user.chosen() == ["checkerboard"] and user.sliders() == ["tile"]
     wanted = {"checkerboard": "tile", "flicker": "flicker", "blend": "opacity", "wipe": "wipe",
               "difference": "opacity", "uncertainty": "opacity", "residual": "opacity", "edges": "opacity"}  # fmt: skip
     for name, slider in wanted.items():

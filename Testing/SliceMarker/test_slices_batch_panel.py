@@ -31,6 +31,7 @@ def patients(tmp_path):
 
 def choose(user, source, output):
     ui = user.widget.batchPanel.ui
+    ui.batchCollapsibleButton.collapsed = False
     ui.batchInputEdit.currentPath = str(source)
     ui.batchOutputEdit.currentPath = str(output)
     return ui

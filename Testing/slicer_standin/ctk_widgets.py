@@ -33,6 +33,7 @@ class ctkCollapsibleButton(Declared, QtWidgets.QAbstractButton):
         self.setSizePolicy(QtWidgets.QSizePolicy.Policy.Preferred, QtWidgets.QSizePolicy.Policy.Preferred)
         watch(self, "clicked(bool)", self._toggle)
         self._shut: list[Any] = []
+        self._forcing = False
 
     def _toggle(self) -> None:
         self.collapsed = not self.collapsed
@@ -41,10 +42,30 @@ class ctkCollapsibleButton(Declared, QtWidgets.QAbstractButton):
         if self.collapsed:
             parts = [part for part in self.children() if isinstance(part, QtWidgets.QWidget)]
             self._shut = [part for part in parts if not _is_hidden(part)]
-        for part in self._shut:
-            part.setVisible(not self.collapsed)
+            for part in parts:
+                part.installEventFilter(self)
+        for part in list(self._shut):
+            self._force(part, not self.collapsed)
         self.setMaximumHeight(HEADER if self.collapsed else 16777215)
         self._emit("contentsCollapsed(bool)", self.collapsed)
+
+    def _force(self, part: Any, shown: bool) -> None:
+        """Show or hide a part in such a way that somebody can still hide it on purpose, as CTK does."""
+        self._forcing = True
+        part.setVisible(shown)
+        part.setAttribute(QtCore.Qt.WidgetAttribute.WA_WState_ExplicitShowHide, False)
+        self._forcing = False
+
+    def eventFilter(self, part: Any, event: Any) -> bool:
+        """Note what is hidden or shown on purpose while the contents are collapsed."""
+        kinds = QtCore.QEvent.Type
+        if self.collapsed and not self._forcing:
+            if event.type() == kinds.HideToParent and part in self._shut:
+                self._shut.remove(part)
+            elif event.type() == kinds.ShowToParent:
+                self._shut += [part] if part not in self._shut else []
+                self._force(part, False)
+        return False
 
     def hitButton(self, position: Any) -> bool:
         return bool(position.y() < HEADER)

@@ -167,6 +167,24 @@ def test_a_process_tells_what_it_wrote(slicer_app):
 # --- CTK ----------------------------------------------------------------------------------------------
 
 
+def test_what_is_hidden_on_purpose_while_collapsed_stays_hidden(slicer_app):
+    import ctk
+    import qt
+
+    button = ctk.ctkCollapsibleButton()
+    layout = qt.QFormLayout(button)
+    first, second = qt.QLabel("one"), qt.QLabel("two")
+    layout.addRow(first)
+    layout.addRow(second)
+    second.visible = False
+    button.show()
+    button.collapsed = True
+    first.visible, second.visible = False, True
+    assert first.isHidden() and second.isHidden()
+    button.collapsed = False
+    assert first.isHidden() and not second.isHidden()
+
+
 def test_a_collapsible_button_hides_what_it_holds(slicer_app):
     import ctk
     import qt
