@@ -69,6 +69,8 @@ SMALL = {
     "radiomics": Small((5, 13, 12), (20, 47, 49)),
     "mvct": Small((4, 15, 20), (13, 77, 74)),
 }
+POINT = ("r_mm", "a_mm", "s_mm")
+"""Columns that together are a point in the patient, RAS mm, and turn with it."""
 INDEX = "slice"
 """Columns and measurements of this name, or ending so, count along an array's own axis and change with its order."""
 STAND_INS: dict[str, Callable[[Path], Bundle]] = {"spect": write_stand_in, "mvct": write_mvct_stand_in}
@@ -179,10 +181,20 @@ def assert_same_result(
     for name, table in expected.tables.items():
         assert result.tables[name].columns == table.columns
         for row, wanted in zip(result.tables[name].rows, table.rows, strict=True):
+            wanted = _turned(table.columns, wanted, turn)
             for column, cell, value in zip(table.columns, row, wanted, strict=True):
                 if not is_index(column):
                     assert_same_cell(cell, value, f"{name}: {wanted}")
     assert [text[:40] for text in result.warnings] == [text[:40] for text in expected.warnings]
+
+
+def _turned(columns: tuple[str, ...], row: tuple[Any, ...], turn: np.ndarray) -> tuple[Any, ...]:
+    """A row whose point in the patient, where it has one, was turned with the patient."""
+    if not set(POINT) <= set(columns):
+        return row
+    places = [columns.index(name) for name in POINT]
+    moved = dict(zip(places, (turn @ [row[place] for place in places]).tolist(), strict=True))
+    return tuple(moved.get(n, cell) for n, cell in enumerate(row))
 
 
 def is_index(name: str) -> bool:

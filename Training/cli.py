@@ -27,6 +27,8 @@ RECIPES = {
     "brain_contrast": "Training.brain_contrast:train",
     "radiomics": "Training.radiomics:train",
     "mvct": "Training.mvct:train",
+    "nodule": "Training.nodule:train",
+    "nodule_flow": "Training.nodule_flow:train",
 }
 """Method to ``train(data, output, config_path, overrides, resume, cache) -> mapping`` (a JSON summary)."""
 
@@ -35,6 +37,7 @@ EXPERIMENTS = {
     "slices": "Training.experiments.slices:run",
     "brain": "Training.experiments.brain:run",
     "mvct": "Training.experiments.mvct:run",
+    "nodule": "Training.experiments.nodule:run",
     "radiomics": "Training.experiments.survival:run",
     "survival": "Training.experiments.survival:run",
     "grade": "Training.experiments.grade:run",

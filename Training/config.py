@@ -38,7 +38,7 @@ class TrainConfig(Parameters):
 
     epochs: int = field(default=200, metadata={"low": 1, "help": "passes over the training cases"})
     batch_size: int = field(default=8, metadata={"low": 1, "help": "cases per optimiser step, over all devices"})
-    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
+    optimizer: Literal["adam", "adamw", "adamax", "sgd"] = "adam"
     beta1: float = field(default=0.9, metadata={"low": 0.0, "high": 0.999, "help": "momentum of any optimizer"})
     lr: float = field(default=1e-3, metadata={"low": 0.0, "help": "learning rate after the warm-up"})
     schedule: Literal["step", "cosine", "constant"] = "step"

@@ -111,7 +111,7 @@ def _result(task: Task, paths: RunPaths, progress: Progress, resumed: int, finis
 
 
 def _optimizer(config: TrainConfig, parameters: Any) -> torch.optim.Optimizer:
-    kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
+    kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "adamax": torch.optim.Adamax, "sgd": torch.optim.SGD}
     beta1 = config.beta1
     extra: dict[str, Any] = {"betas": (beta1, 0.999)}
     if config.optimizer == "sgd":

@@ -158,10 +158,24 @@ def phantom(
     seed: Annotated[int, typer.Option(min=0, help="Case i is drawn from the generator seeded with (seed, i).")] = 0,
     settings: Settings = None,
     device: Device = "auto",
+    films: Annotated[Path | None, typer.Option(help="nodule-pairs: folder of your own normal films.")] = None,
+    chests: Annotated[int | None, typer.Option(min=1, help="nodule-pairs: simulated chests.")] = None,
+    flow: Annotated[str | None, typer.Option(help="nodule-pairs: bundle of the flow that blends nodules in.")] = None,
+    size: Annotated[int, typer.Option(min=32, help="nodule-pairs: rows and columns.")] = 256,
+    workers: Annotated[int, typer.Option(min=1, help="nodule-pairs: processes side by side.")] = 1,
 ) -> None:
-    """Simulate a cohort: images, truth and a table. Running it again continues where it stopped."""
+    """Simulate a cohort: images, truth and a table. Running it again continues where it stopped.
+
+    The name nodule-pairs makes pairs of chest films without and with nodules, for training.
+    """
+    if name == "nodule-pairs":
+        from manabi.cli import nodule_pairs as pairs
+
+        pairs.nodule_pairs(output, count, seed, size, flow, chests, films, workers, settings or [], device)
+        return
     from manabi.cli import phantom as command
 
+    command.refuse_pairs_options(name, films=films, chests=chests, flow=flow)
     command.phantom(name, output, count, seed, settings or [], device)
 
 

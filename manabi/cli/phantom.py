@@ -8,6 +8,7 @@ from pathlib import Path
 from manabi import registry
 from manabi.cli import console, interrupt
 from manabi.context import Context
+from manabi.errors import InvalidInputError
 from manabi.phantoms.cohort import parse_choices, write_cohort
 
 
@@ -21,3 +22,12 @@ def phantom(name: str, output: Path, count: int, seed: int, settings: Sequence[s
             lambda: write_cohort(simulator, output, count, seed, choices, context), context.cancel
         )
     console.line(f"{count} cases (simulated): {table}")
+
+
+def refuse_pairs_options(name: str, **options: object) -> None:
+    """Raise InvalidInputError where a phantom is asked for with options that only ``nodule-pairs`` has."""
+    given = [f"--{option}" for option, value in options.items() if value is not None]
+    if given:
+        raise InvalidInputError(
+            f"{', '.join(given)} belongs to: manabi phantom nodule-pairs. The phantom {name} takes --set KEY=VALUE."
+        )

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from manabi.errors import DependencyError, InvalidInputError
+from manabi.io.dicom.source import DicomSource
 from manabi.io.files import itk_path
 from manabi.volume import Volume
 
@@ -79,7 +80,20 @@ def _from_dicom(path: Path, name: str) -> Volume:
     if str(dataset.get("PatientOrientation", [""])[0]).startswith("R"):
         warnings.append("The image is stored mirrored: its columns run to the patient's right.")
     known = modality if modality in MODALITIES else None
-    return Volume(array[None], _placed(spacing), modality=known, name=name, warnings=tuple(warnings))
+    return Volume(
+        array[None], _placed(spacing), modality=known, name=name, warnings=tuple(warnings),
+        source=_source(dataset, path),
+    )  # fmt: skip
+
+
+def _source(dataset: Dataset, path: Path) -> DicomSource:
+    """The file, so that what is made of the film can go beside it in the archive."""
+    number = dataset.get("SeriesNumber")
+    return DicomSource(
+        (path,), str(dataset.get("SeriesInstanceUID") or ""), None if number is None else int(number),
+        str(dataset.get("Modality") or "") or None, str(dataset.get("SOPClassUID") or ""),
+        (str(dataset.get("SOPInstanceUID") or ""),), 1,
+    )  # fmt: skip
 
 
 def _dataset(path: Path, pixels: bool = True) -> Dataset:

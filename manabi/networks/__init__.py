@@ -32,6 +32,7 @@ ENCODERS: dict[str, str] = {
     "coarse_to_fine": "manabi.networks.coarse_to_fine:CoarseToFine",
     "frozen_model": "manabi.networks.frozen:FrozenModel",
     "converter_pair": "manabi.networks.converter_pair:ConverterPair",
+    "glow": "manabi.nodule.glow:Glow",
 }
 """Networks with arguments of their own: numbers for an image instead of an image, or several stages."""
 

@@ -1,0 +1,204 @@
+"""Real films, whatever comes out: image scores of nodule or mass against normal, and marks on boxed nodules.
+
+The folder holds films of NIH ChestX-ray14 (Wang et al., CVPR 2017, 10.1109/CVPR.2017.369): ``nih`` with labels in
+``nih_labels.csv`` and boxes of eight findings in ``BBox_List_2017.csv``, in pixels of 1024 × 1024; and ``nih512``,
+where it is there, with labels in its own ``labels.csv``. Labels were mined from reports, and many are wrong.
+"""
+
+from __future__ import annotations
+
+import csv
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from manabi.errors import InvalidInputError
+from manabi.io.radiograph import read_radiograph
+from manabi.nodule.prepare import canonical, film_of_volume
+from Training.experiments.nodule_bench import (
+    BUNDLE,
+    Plan,
+    arms_of,
+    bundle_finder,
+    bundle_of,
+    data_of,
+    finder_of,
+    trained,
+)
+from Training.froc import Mark, score_films, threshold
+from Training.nodule_evaluate import Finder, films_of
+from Training.roc import auc_bootstrap
+
+logger = logging.getLogger(__name__)
+
+TARGETS = ("Nodule", "Mass")
+NORMAL = "No Finding"
+BOX_SIDE = 1024.0
+"""Pixels of the films that the boxes are given in."""
+SLACK_PX = 2.0
+"""A mark this far outside a box on the network's grid still lies on it: boxes were drawn by hand (our choice)."""
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class RealFilm:
+    """A film on the network's grid.
+
+    Attributes:
+        name: of the file.
+        patient: the number in the file's name.
+        film: float32 ``(matrix, matrix)``.
+        kind: ``nodule``, ``normal``, ``other`` or ``unlabelled``.
+        boxes: of nodules and masses, rows and columns of the grid.
+    """
+
+    name: str
+    patient: str
+    film: np.ndarray
+    kind: str
+    boxes: tuple[Box, ...]
+
+
+def run(plan: Plan) -> dict[str, Any]:
+    """Score the first training of every arm, and the bundle; nothing where there are no films."""
+    folder = folder_of(plan.settings.real)
+    if folder is None:
+        return {"films": {}, "rows": {}}
+    films = read(folder, data_of(plan).matrix)
+    counts = {kind: sum(f.kind == kind for f in films) for kind in ("nodule", "normal", "other", "unlabelled")}
+    rows = {}
+    for name in arms_of(plan.settings):
+        key = plan.key("real", name, [f.name for f in films])
+        rows[name] = plan.once(f"real/{name}.json", key, lambda name=name: _of_arm(plan, name, films))  # type: ignore[misc]
+    if plan.settings.bundle:
+        rows[BUNDLE] = _of_bundle(plan, films)
+    return {"films": counts, "boxed": sum(len(f.boxes) for f in films), "rows": rows}
+
+
+def folder_of(setting: str) -> Path | None:
+    """The folder of real films; None where none is there.
+
+    Raises:
+        InvalidInputError: where one was named and is not there.
+    """
+    if setting:
+        if not (Path(setting) / "nih_labels.csv").is_file():
+            raise InvalidInputError(f"experiment.real={setting}: expected a folder with nih_labels.csv and nih/.")
+        return Path(setting)
+    base = os.environ.get("MANABI_TEST_DATA", "")
+    folder = Path(base) / "cxr"
+    return folder if base and (folder / "nih_labels.csv").is_file() else None
+
+
+# --- reading ----------------------------------------------------------------------------------------------------------
+
+
+def read(folder: Path, matrix: int) -> list[RealFilm]:
+    """All films, upright and windowed as the method does it."""
+    labels = _labels(folder / "nih_labels.csv", "Image Index", "Finding Labels")
+    labels |= _labels(folder / "nih512" / "labels.csv", "file", "findings")
+    boxes = _boxes(folder / "BBox_List_2017.csv")
+    paths = [*sorted((folder / "nih").glob("*.png")), *sorted((folder / "nih512").glob("*.png"))]
+    return [_read(path, labels.get(path.name), boxes.get(path.name, []), matrix) for path in paths]
+
+
+def _labels(path: Path, name: str, findings: str) -> dict[str, set[str]]:
+    """Findings by file; nothing where there is no table."""
+    if not path.is_file():
+        return {}
+    with path.open(encoding="utf-8", newline="") as file:
+        return {row[name]: set(row[findings].split("|")) for row in csv.DictReader(file)}
+
+
+def _boxes(path: Path) -> dict[str, list[Box]]:
+    """Boxes of nodules and masses by file: first row, first column, end row, end column of 1024."""
+    out: dict[str, list[Box]] = {}
+    with path.open(encoding="utf-8", newline="") as file:
+        for row in csv.reader(file):
+            if len(row) > 5 and row[1] in TARGETS:
+                x, y, width, height = (float(v) for v in row[2:6])
+                out.setdefault(row[0], []).append((y, x, y + height, x + width))
+    return out
+
+
+def _read(path: Path, findings: set[str] | None, boxes: Sequence[Box], matrix: int) -> RealFilm:
+    film = film_of_volume(read_radiograph(path))
+    grid = canonical(film, matrix)
+    scale = film.pixels.shape[0] / BOX_SIDE
+    placed = []
+    for box in boxes:
+        corners = [grid.from_film(box[k] * scale, box[k + 1] * scale) for k in (0, 2)]
+        placed.append((*corners[0], *corners[1]))
+    return RealFilm(path.name, path.stem.split("_")[0], grid.film, _kind(findings), tuple(placed))
+
+
+def _kind(findings: set[str] | None) -> str:
+    """See :attr:`RealFilm.kind`."""
+    if findings is None:
+        return "unlabelled"
+    if findings & set(TARGETS):
+        return "nodule"
+    return "normal" if findings == {NORMAL} else "other"
+
+
+# --- scoring ----------------------------------------------------------------------------------------------------------
+
+
+def _of_arm(plan: Plan, name: str, films: Sequence[RealFilm]) -> dict[str, Any]:
+    logger.info("real films, arm %s", name)
+    model, _ = trained(plan, name, 0)
+    find = finder_of(plan, name, model)
+    validation = films_of(data_of(plan).parts["validation"], find)
+    levels = {f"{rate:g}": threshold(score_films(validation), rate, lowest=0.02) for rate in (0.2, 1.0)}
+    return scored(films, find, levels)
+
+
+def _of_bundle(plan: Plan, films: Sequence[RealFilm]) -> dict[str, Any]:
+    bundle = bundle_of(plan)
+    points = {f"{p['false_positives']:g}": p["threshold"] for p in bundle.facts["operating_points"]}
+    levels = {rate: points[rate] for rate in ("0.2", "1")}
+    return scored(films, bundle_finder(bundle), levels)
+
+
+def scored(films: Sequence[RealFilm], find: Finder, levels: Mapping[str, float]) -> dict[str, Any]:
+    """Area under the ROC curve, hits on boxes and marks per film at thresholds from simulated films."""
+    marks = find(np.stack([f.film for f in films]))
+    best = np.array([max((m.score for m in own), default=0.0) for own in marks])
+    judged = [k for k, f in enumerate(films) if f.kind in ("nodule", "normal")]
+    truth = [films[k].kind == "nodule" for k in judged]
+    area = (
+        auc_bootstrap(truth, best[judged], [films[k].patient for k in judged]) if 0 < sum(truth) < len(truth) else None
+    )
+    return {
+        "auc": None if area is None else [area.value, area.low, area.high],
+        "hits": [hit_of(box, own) for f, own in zip(films, marks, strict=True) for box in f.boxes],
+        "levels": dict(levels),
+        "marks_per_film": {
+            rate: {kind: _mean([sum(m.score >= level for m in own) for f, own in zip(films, marks, strict=True)
+                                if f.kind == kind]) for kind in ("nodule", "normal", "other", "unlabelled")}
+            for rate, level in levels.items()
+        },
+    }  # fmt: skip
+
+
+def hit_of(box: Box, marks: Sequence[Mark]) -> dict[str, Any]:
+    """The best mark on a box: its score, and how many marks of the film are better (0 is the film's best)."""
+    inside = [m for m in marks if _inside(m, box)]
+    if not inside:
+        return {"score": None, "rank": None}
+    score = max(m.score for m in inside)
+    return {"score": float(score), "rank": sum(m.score > score for m in marks)}
+
+
+def _inside(mark: Mark, box: Box) -> bool:
+    rows = box[0] - SLACK_PX <= mark.row <= box[2] + SLACK_PX
+    return rows and box[1] - SLACK_PX <= mark.column <= box[3] + SLACK_PX
+
+
+def _mean(values: Sequence[int]) -> float | None:
+    return float(np.mean(values)) if values else None

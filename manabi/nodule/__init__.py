@@ -1,0 +1,1 @@
+"""NoduleSynth: chest radiographs with simulated nodules, and their detection."""
