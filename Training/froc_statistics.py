@@ -54,12 +54,20 @@ def difference_at(
     Raises:
         InvalidInputError: when the films are not the same.
     """
-    if first.patients.tolist() != second.patients.tolist() or not np.array_equal(first.nodule_film, second.nodule_film):
-        raise InvalidInputError("A paired difference needs the same films in the same order for both methods.")
+    check_paired([first, second])
     drawn = weights(first, resamples, seed)
     both = [sensitivities(scored, rate, drawn, denominator) for scored in (first, second)]
     value = sensitivity(first, rate, denominator) - sensitivity(second, rate, denominator)
     return interval(value, both[0] - both[1])
+
+
+def check_paired(every: Sequence[Scored]) -> None:
+    """Raise InvalidInputError where films, in their order, or nodules are not the same for all."""
+    one = every[0]
+    for other in every[1:]:
+        same = np.array_equal(one.patients, other.patients) and np.array_equal(one.nodule_film, other.nodule_film)
+        if not same:
+            raise InvalidInputError("A paired difference needs the same films in the same order for both methods.")
 
 
 def by_group(

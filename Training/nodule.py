@@ -32,6 +32,9 @@ from Training.nodule_losses import PairWeights, pair_loss
 from Training.nodule_network import PairUNet
 from Training.task import Task
 
+UNLEARNED = ("start", "flow", "workers", "limit_to_lungs", "threshold_pairs")
+"""Settings of the recipe that do not shape the weights, or are in the run's identity by their content."""
+
 
 @dataclass(frozen=True)
 class NoduleRecipe(Parameters):
@@ -43,6 +46,7 @@ class NoduleRecipe(Parameters):
     crop: int = field(default=0, metadata={"low": 0, "help": "side of training crops in pixels; 0 takes whole films"})
     near_share: float = field(default=0.75, metadata={"low": 0.0, "high": 1.0, "help": "crops with a nodule"})
     matrix: int = field(default=256, metadata={"low": 32, "help": "rows and columns of simulated films"})
+    shrink: int = field(default=1, metadata={"low": 1, "help": "films are averaged by this for the network"})
     chests: int = field(default=256, metadata={"low": 3, "help": "anatomies that simulated films are made from"})
     flow: str = field(default="", metadata={"help": "bundle of the flow that blends nodules in; empty for none"})
     workers: int = field(default=1, metadata={"low": 1, "help": "processes that make simulated pairs"})
@@ -52,13 +56,21 @@ class NoduleRecipe(Parameters):
     validation_pairs: int = field(default=200, metadata={"low": 1, "help": "scored to choose the epoch"})
     test_pairs: int = field(default=0, metadata={"low": 0, "help": "scored at most at the end; 0 takes all"})
     held_out: int = field(default=0, metadata={"low": 0, "help": "simulated pairs of another domain, to test on"})
-    peak_distance: int = field(default=PEAK_DISTANCE, metadata={"low": 1, "help": "pixels between two marks"})
+    peak_distance: int = field(
+        default=PEAK_DISTANCE, metadata={"low": 1, "help": "pixels of the network between marks"}
+    )
+    limit_to_lungs: bool = field(
+        default=True, metadata={"help": "measure with marks outside the lungs left out, as the method's default does"}
+    )
+    threshold_pairs: int = field(
+        default=1000, metadata={"low": 0, "help": "validation pairs that thresholds are chosen on; 0 takes all"}
+    )
     name: str = field(default="nodule-site", metadata={"help": "name of the bundle"})
     version: str = "1.0.0"
 
     def wanted(self) -> Wanted:
         """How simulated pairs are made."""
-        return Wanted(self.matrix, self.chests, self.flow, self.workers)
+        return Wanted(self.matrix, self.chests, self.flow, self.workers, shrink=self.shrink)
 
     def network_arguments(self) -> dict[str, Any]:
         """For ``manabi.networks.build("unet", ...)``."""
@@ -94,20 +106,20 @@ class NoduleTask(Task):
     def __init__(self, plan: Plan, data: NoduleData, start: Bundle | None = None) -> None:
         self.plan, self.data = plan, data
         self.recipe, self.training_pairs = plan.recipe, data.parts["training"]
-        self._start = start if start is not None else start_of(plan.recipe)
+        self.start = start if start is not None else start_of(plan.recipe)
         self._validation = data.parts["validation"].first(plan.recipe.validation_pairs)
 
     def build_model(self) -> PairUNet:
         """The network of the recipe, with the weights it begins from."""
         model = PairUNet(features=self.plan.loss.features, **self.recipe.network_arguments())
-        if self._start is not None:
-            model.load_state_dict(self._start.load_state())
+        if self.start is not None:
+            model.load_state_dict(self.start.load_state())
         return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def settings(self) -> dict[str, Any]:
-        """Recipe, loss, augmentation, and the weights that it begins from."""
-        start = None if self._start is None else self._start.weights_sha256
-        recipe = {k: v for k, v in self.recipe.to_dict().items() if k not in ("start", "flow", "workers")}
+        """Recipe, loss, augmentation, and the weights that it begins from; not how it is measured afterwards."""
+        start = None if self.start is None else self.start.weights_sha256
+        recipe = {k: v for k, v in self.recipe.to_dict().items() if k not in UNLEARNED}
         return {"recipe": recipe, "loss": self.plan.loss.to_dict(), "augment": self.plan.augment.to_dict(),
                 "start": start}  # fmt: skip
 
@@ -149,7 +161,10 @@ class NoduleTask(Task):
 
     @torch.no_grad()
     def validate(self, model: torch.nn.Module) -> dict[str, float]:
-        """Sensitivities on the validation pairs; ``froc`` is their mean over :data:`Training.froc.RATES`."""
+        """Sensitivities on the validation pairs; ``froc`` is their mean over :data:`Training.froc.RATES`.
+
+        Marks outside the lungs count here whatever ``limit_to_lungs`` is: it only chooses the epoch.
+        """
         if not len(self._validation):
             return {"froc": math.nan}
         scored = score_films(films_of(self._validation, finder(model, self.recipe.peak_distance)))
@@ -171,6 +186,16 @@ def start_of(recipe: NoduleRecipe) -> Bundle | None:
     return bundle
 
 
+def _check_scale(start: Bundle | None, matrix: int) -> None:
+    """Raise InvalidInputError where training would begin with weights that know films of another size."""
+    known = None if start is None else start.facts.get("matrix")
+    if start is not None and known not in (None, matrix):
+        raise InvalidInputError(
+            f"{start.name} was trained on films of {known} x {known} pixels; these pairs have {matrix}. Make pairs of "
+            "another size, or set recipe.shrink so that both agree."
+        )
+
+
 def read_plan(config_path: str | Path | None, overrides: Sequence[str]) -> Plan:
     """A configuration with what the command line changes."""
     sections = read_sections(config_path, overrides, TYPES)
@@ -189,7 +214,9 @@ def train(
     output.mkdir(parents=True, exist_ok=True)
     place = cache or output / "cache"
     pairs = open_data(data, recipe.wanted(), recipe.parts, recipe.split_seed, place)
-    result = fit(NoduleTask(plan, pairs), plan.config, output, resume=resume)
+    task = NoduleTask(plan, pairs)
+    _check_scale(task.start, pairs.matrix)
+    result = fit(task, plan.config, output, resume=resume)
     bundle = finish(output / "bundle", plan, result, pairs, data, place)
     return {
         "bundle": str(bundle.folder), "best_epoch": result.best_epoch, "metrics": bundle.metrics,

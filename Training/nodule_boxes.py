@@ -32,7 +32,8 @@ CLASSIFICATION, REGRESSION = "classification", "box_regression"
 NEGATIVES = 3
 """Negatives to a positive in SSD's loss (Liu et al., ECCV 2016, 10.1007/978-3-319-46448-0_2, 2.2)."""
 MOST_BOXES = 60
-LEAST_SCORE = 0.02
+LEAST_SCORE = 1e-6
+"""As of the U-Net's marks, so that no curve ends before the others."""
 OVERLAP = 0.2
 """Boxes that overlap a better one by more are left out (our choice; nodules do not overlap)."""
 RARE_LOGIT = -4.6

@@ -19,6 +19,7 @@ from Training.nodule_calibrate import fit_scale, rescaled
 from Training.nodule_card import card
 from Training.nodule_data import NoduleData, Part, facts, held_out
 from Training.nodule_evaluate import LEAST_SCORE, films_of, finder
+from Training.nodule_lungs import limited
 from Training.nodule_network import PairUNet
 from Training.run import FitResult
 
@@ -78,16 +79,20 @@ def finish(folder: Path, plan: Plan, result: FitResult, data: NoduleData, source
 def measure(plan: Plan, result: FitResult, data: NoduleData, other: Part | None = None) -> Measured:
     """Calibration and thresholds from the validation films; scores on test films and on those of another domain.
 
+    Where ``recipe.limit_to_lungs`` is on, marks outside the lungs are left out throughout, as the method does it.
+
     Raises:
         InvalidInputError: without validation or test pairs: a detector without thresholds cannot be used.
     """
-    validation, test = data.parts["validation"], data.parts["test"].first(plan.recipe.test_pairs)
+    recipe = plan.recipe
+    validation = data.parts["validation"].first(recipe.threshold_pairs)
+    test = data.parts["test"].first(recipe.test_pairs)
     if not len(validation) or not len(test):
         raise InvalidInputError("Operating points need validation and test chests; give parts like 80/8/12.")
-    distance = plan.recipe.peak_distance
     network = cast(PairUNet, result.model)
-    network = rescaled(network, fit_scale(films_of(validation, finder(network, distance))))
-    find = finder(network, distance)
+    find = limited(finder(network, recipe.peak_distance), recipe.limit_to_lungs)
+    network = rescaled(network, fit_scale(films_of(validation, find)))
+    find = limited(finder(network, recipe.peak_distance), recipe.limit_to_lungs)
     chosen, tested = (films_of(part, find) for part in (validation, test))
     points = operating_points(score_films(chosen), score_films(tested), OPERATING_RATES, LEAST_SCORE)
     elsewhere = scores(films_of(other, find)) if other is not None else {}
@@ -134,6 +139,7 @@ def export(folder: Path, plan: Plan, result: FitResult, data: NoduleData, measur
         "output_channels": ["nodule_logit"], "precision": ["float32"], "metrics": headline(measured),
         "nodule": {
             "matrix": data.matrix, "peak_distance": recipe.peak_distance, "operating_points": measured.points,
+            "limit_to_lungs": recipe.limit_to_lungs,
             "image_auc": area.get("mean"), "image_auc_ci95": area.get("ci95"),
             "feature_range": measured.feature_range, "films": "simulated" if data.simulated else "real",
             "test": measured.test, "other_domain": measured.other,

@@ -23,6 +23,7 @@ SLOPES = (0.02, 5.0)
 RIDGE = 1e-3
 STEPS = 50
 EDGE = 1e-12
+SMALLEST = 1e-9
 
 
 @dataclass(frozen=True)
@@ -51,22 +52,35 @@ def fit_scale(films: Sequence[Film]) -> Scale:
 
 
 def _logistic(x: np.ndarray, y: np.ndarray) -> Scale:
-    """Logistic regression of one variable by Newton's steps, with Platt's targets instead of 0 and 1."""
+    """Logistic regression of one variable by Newton's steps, with Platt's targets instead of 0 and 1.
+
+    A step that would make the fit worse is halved: a whole one may never come back where scores are far apart.
+    """
     positive = y.sum()
     target = np.where(y > 0, (positive + 1) / (positive + 2), 1 / (y.size - positive + 2))
     centre, spread = float(x.mean()), max(float(x.std()), 1e-6)
-    design = np.stack([(x - centre) / spread, np.ones_like(x)], 1)
-    theta = np.array([1.0, 0.0])
+    design, ridge = np.stack([(x - centre) / spread, np.ones_like(x)], 1), np.array([RIDGE, 0.0])
+    theta = np.array([0.0, 0.0])
     for _ in range(STEPS):
         p = 1 / (1 + np.exp(-design @ theta))
-        gradient = design.T @ (p - target) / y.size + RIDGE * theta * [1, 0]
-        curvature = (design * (p * (1 - p))[:, None]).T @ design / y.size + RIDGE * np.eye(2)
-        theta = theta - np.linalg.solve(curvature, gradient)
+        gradient = design.T @ (p - target) / y.size + ridge * theta
+        curvature = (design * (p * (1 - p))[:, None]).T @ design / y.size + np.diag(ridge)
+        step = np.linalg.solve(curvature, gradient)
+        before = _cost(theta, design, target, ridge)
+        while np.abs(step).max() > SMALLEST and _cost(theta - step, design, target, ridge) > before:
+            step = 0.5 * step
+        theta = theta - step
     slope = float(np.clip(theta[0] / spread, *SLOPES))
     middle = float(theta[1] - theta[0] / spread * centre)
     if slope != theta[0] / spread:
         middle = float(np.log(target.mean() / (1 - target.mean())) - slope * centre)
     return Scale(slope, middle)
+
+
+def _cost(theta: np.ndarray, design: np.ndarray, target: np.ndarray, ridge: np.ndarray) -> float:
+    """Cross-entropy and ridge, which Newton's steps make least."""
+    x = design @ theta
+    return float((np.logaddexp(0.0, x) - target * x).mean() + 0.5 * (ridge * theta**2).sum())
 
 
 def rescaled(model: PairUNet, scale: Scale) -> PairUNet:

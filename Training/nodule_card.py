@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from manabi.nodule.place import HIDDEN
+from Training.froc import LEAST_IOU, SLACK_PX
 
 if TYPE_CHECKING:
     from Training.nodule import Plan
@@ -36,7 +37,7 @@ def card(
         *_training(plan, result.best_epoch, matrix),
         "- Command: `python -m Training nodule`; settings in `configs/metadata.json` under `manabi.training`.",
         "",
-        *_points(measured),
+        *_points(measured, recipe.limit_to_lungs),
         *_scores(measured),
         "## Limits",
         "",
@@ -70,7 +71,7 @@ def _count(found: Mapping[str, int]) -> str:
     return f"{found['pairs']} pairs of {found['chests']} chests"
 
 
-def _points(measured: Measured) -> list[str]:
+def _points(measured: Measured, limited: bool) -> list[str]:
     """The table behind the slider."""
     rows = [
         f"| {p['false_positives']:g} | {p['threshold']:.4f} | {p['false_positives_tested']:.2f} | "
@@ -83,11 +84,22 @@ def _points(measured: Measured) -> list[str]:
         "Thresholds were chosen on the validation films and measured on the test films; both kinds of films, with and",
         "without nodules, count. The method's slider is the first column. A score is about the share of marks of that",
         "score that are right on the validation films, half of which have nodules; on other films it is not.",
+        *_lungs(limited),
         "",
         "| false positives per film | score from | found on test films | sensitivity, % (95 %) |",
         "|---|---|---|---|",
         *rows,
         "",
+    ]
+
+
+def _lungs(limited: bool) -> list[str]:
+    """Which marks count."""
+    if not limited:
+        return ["Marks outside the lungs count; with the method's default, `limit_to_lungs`, there are fewer."]
+    return [
+        "Marks outside the lungs, as the method estimates them on each film, are left out, as the method does by",
+        "default (`limit_to_lungs`); without it there are more false positives.",
     ]
 
 
@@ -110,7 +122,8 @@ def _scores(measured: Measured) -> list[str]:
     return [
         "## Scores (95 % interval, chests resampled)",
         "",
-        f"{counted}. A mark is a hit within the nodule's circle; for the NODE21 score, boxes with IoU above 0.2.",
+        f"{counted}. A mark is a hit within the nodule's circle or {SLACK_PX:g} pixels of the network's "
+        f"grid beyond it; for the NODE21 score, boxes with IoU above {LEAST_IOU:g}.",
         *(["The other domain has other vessels, beams, grids and processing, and true three-dimensional nodules",
            "without the flow; nothing of it was trained on."] if measured.other else []),
         "",

@@ -96,18 +96,26 @@ class Example:
 
 @dataclass(frozen=True)
 class Part:
-    """Some of the pairs of several stores, read when they are asked for."""
+    """Some of the pairs of several stores, read when they are asked for.
+
+    Attributes:
+        stores: where the pairs are.
+        items: store and number of each pair.
+        patients: chest of each pair.
+        shrink: films are averaged over squares of this many pixels.
+    """
 
     stores: tuple[Pairs, ...]
     items: tuple[tuple[int, int], ...]
     patients: tuple[str, ...]
+    shrink: int = 1
 
     def __len__(self) -> int:
         return len(self.items)
 
     def __getitem__(self, index: int) -> Example:
         store, number = self.items[index]
-        return example(self.stores[store][number], f"{store}-{number}", self.patients[index])
+        return example(self.stores[store][number], f"{store}-{number}", self.patients[index], self.shrink)
 
     def __iter__(self) -> Iterator[Example]:
         return (self[index] for index in range(len(self)))
@@ -160,6 +168,7 @@ class Wanted:
         flow: bundle of the flow that blends nodules in; empty for none.
         workers: processes.
         domain: ``training`` or ``held_out``.
+        shrink: by how much all films are averaged for the network, those of folders too.
     """
 
     matrix: int = 256
@@ -167,16 +176,35 @@ class Wanted:
     flow: str = ""
     workers: int = 1
     domain: Literal["training", "held_out"] = "training"
+    shrink: int = 1
 
 
-def example(pair: Pair, name: str, patient: str) -> Example:
-    """A stored pair as training takes it."""
-    nodules = tuple(Nodule(t.row, t.column, t.diameter_px / 2, HIDDEN.index(t.hidden), t.subtlety)
-                    for t in pair.nodules)  # fmt: skip
-    return Example(
-        name, patient, np.asarray(pair.positive, np.float32), np.asarray(pair.negative, np.float32),
-        np.asarray(pair.mask) > 0, nodules, tuple(pair.nodules),
+def example(pair: Pair, name: str, patient: str, shrink: int = 1) -> Example:
+    """A stored pair as training takes it, on a grid ``shrink`` times coarser than the films were made on."""
+    nodules = tuple(
+        Nodule((t.row + 0.5) / shrink - 0.5, (t.column + 0.5) / shrink - 0.5, t.diameter_px / 2 / shrink,
+               HIDDEN.index(t.hidden), t.subtlety)
+        for t in pair.nodules
     )  # fmt: skip
+    return Example(
+        name, patient, shrunken(pair.positive, shrink), shrunken(pair.negative, shrink),
+        shrunken(np.asarray(pair.mask) > 0, shrink) >= 0.5, nodules, tuple(pair.nodules),
+    )  # fmt: skip
+
+
+def shrunken(film: np.ndarray, shrink: int) -> np.ndarray:
+    """Means over squares of ``shrink`` pixels, as the method averages a finer film to the network's grid; float32.
+
+    Raises:
+        InvalidInputError: where the sides are no multiples of ``shrink``.
+    """
+    film = np.asarray(film, np.float32)
+    if shrink == 1:
+        return film
+    if any(side % shrink for side in film.shape):
+        raise InvalidInputError(f"shrink={shrink} must divide the films' sides; these have {film.shape}.")
+    rows, columns = (side // shrink for side in film.shape)
+    return film.reshape(rows, shrink, columns, shrink).mean((1, 3))
 
 
 # --- opening ----------------------------------------------------------------------------------------------------------
@@ -201,10 +229,14 @@ def open_data(data: str, wanted: Wanted, parts: str, seed: int, cache: Path) -> 
     sides = {max(store[0].positive.shape) for store in stores if len(store)}
     if len(sides) != 1:
         raise InvalidInputError(f"All films must have one matrix; found {sorted(sides) or 'no pairs'}. Make them anew.")
-    whole = everything(stores)
+    whole = replace(everything(stores), shrink=wanted.shrink)
     simulated = all(is_simulated(store) for store in stores)
     return NoduleData(
-        split(whole, parts, seed), digest_of(stores), simulated, " and ".join(w for _, w in opened), sides.pop()
+        split(whole, parts, seed),
+        digest_of(stores),
+        simulated,
+        " and ".join(w for _, w in opened),
+        sides.pop() // wanted.shrink,
     )
 
 
@@ -228,7 +260,9 @@ def _opened(text: str, wanted: Wanted, cache: Path) -> tuple[Pairs, str]:
     from manabi.nodule.pairs_store import PairStore
 
     store = PairStore(Path(text))
-    return store, "simulated pairs" if is_simulated(store) else "pairs made of a site's normal films"
+    if not is_simulated(store):
+        return store, "pairs made of a site's normal films"
+    return store, f"simulated pairs (phantoms:{store.record['seed']}:{len(store)})"
 
 
 def simulated_pairs(seed: int, count: int, wanted: Wanted, cache: Path) -> Pairs:
@@ -249,7 +283,7 @@ def held_out(data: str, count: int, wanted: Wanted, cache: Path) -> Part:
     found = PHANTOMS.search(data)
     seed = HELD_OUT_SEED + (int(found[1]) if found else 0)
     other = replace(wanted, domain="held_out", flow="", chests=min(wanted.chests, count))
-    return everything([simulated_pairs(seed, count, other, cache)])
+    return replace(everything([simulated_pairs(seed, count, other, cache)]), shrink=wanted.shrink)
 
 
 def is_simulated(store: Pairs) -> bool:

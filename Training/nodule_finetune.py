@@ -23,6 +23,7 @@ from Training.nodule_augment import FilmAugment, augment, crops
 from Training.nodule_data import Example, Part
 from Training.nodule_evaluate import PEAK_DISTANCE, films_of, finder
 from Training.nodule_losses import PairWeights, cross_entropy, dice, necmos
+from Training.nodule_lungs import limited
 from Training.nodule_network import PairUNet, freeze_encoder, keep_statistics
 
 logger = logging.getLogger(__name__)
@@ -68,7 +69,7 @@ def tune(network: PairUNet, cases: Sequence[Example], how: FineTune, weights: Pa
     device = next(model.parameters()).device
     optimiser = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=how.lr)
     rng = np.random.default_rng(how.seed)
-    half = max(1, how.batch_size // 2)
+    half = max(1, min(how.batch_size // 2, len(cases) // 2))
     for _ in range(how.epochs):
         order = rng.permutation(len(cases))
         for start in range(0, len(order), half):
@@ -113,7 +114,7 @@ def _step_loss(model: PairUNet, inputs: Tensor, mask: Tensor, weights: PairWeigh
 
 def cross_tuned(
     network: PairUNet, cases: Part, how: FineTune, weights: PairWeights, keep: Keep | None = None,
-    peak_distance: int = PEAK_DISTANCE,
+    peak_distance: int = PEAK_DISTANCE, limit_to_lungs: bool = False,
 ) -> list[Film]:  # fmt: skip
     """The marks on every case by a network that was fitted to all others, in the order of the cases.
 
@@ -124,6 +125,7 @@ def cross_tuned(
         weights: of the first training.
         keep: keeps the films of a fold that is done; None does all at once.
         peak_distance: pixels between two marks.
+        limit_to_lungs: whether marks outside the lungs are left out.
     """
     folds = left_out(cases.patients, how.folds, how.seed)
     found: dict[str, Film] = {}
@@ -135,7 +137,7 @@ def cross_tuned(
             rest = [one for k, one in enumerate(every) if k not in away]
             model = tune(network, rest, replace(how, seed=how.seed + number), weights)
             logger.info("fine-tuned without part %d of %d", number + 1, len(folds))
-            return films_of([every[k] for k in numbers], finder(model, peak_distance))
+            return films_of([every[k] for k in numbers], limited(finder(model, peak_distance), limit_to_lungs))
 
         for film in keep(number, work) if keep is not None else work():
             found[film.name] = film

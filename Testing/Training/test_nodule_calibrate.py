@@ -54,6 +54,20 @@ def test_marks_that_are_perfectly_told_apart_have_a_finite_scale():
     assert abs(half) < np.log(9)
 
 
+@pytest.mark.parametrize(("right_at", "wrong_count", "right_count"), [(0, 300, 6), (3, 900, 20), (12, 300, 6)])
+def test_the_fit_reaches_its_least_where_few_right_marks_lie_far_from_the_wrong_ones(
+    right_at, wrong_count, right_count
+):  # fmt: skip
+    rng = np.random.default_rng(1)
+    wrong, right = rng.normal(-7, 0.2, wrong_count), rng.normal(right_at, 0.5, right_count)
+    marks = [Mark(place, place, float(1 / (1 + np.exp(-x)))) for place, some in ((60.0, wrong), (20.0, right))
+             for x in some]  # fmt: skip
+    found = fit_scale([Film("a", "a", tuple(marks), (Nodule(20, 20, 5),))])
+    shares = 1 / (1 + np.exp(-(found.slope * np.r_[wrong, right] + found.offset)))
+    assert found.slope < 0.9 * SLOPES[1]
+    assert shares.mean() == pytest.approx(right_count / len(shares), abs=0.005)
+
+
 def test_nothing_is_scaled_where_all_marks_are_right_or_there_are_none():
     right = Film("a", "a", (Mark(20.0, 20.0, 0.9),), (Nodule(20, 20, 5),))
     assert fit_scale([right]) == Scale()

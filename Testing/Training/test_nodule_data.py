@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -119,7 +120,7 @@ def test_a_store_with_any_real_film_is_not_called_simulated():
     assert not is_simulated(TinyStore(films=True))
 
 
-def test_pairs_of_the_shipped_maker_are_read_as_they_were_written(tmp_path):
+def test_pairs_of_the_shipped_maker_are_read_as_they_were_written(tmp_path, monkeypatch):
     part = everything([simulated_pairs(5, 2, Wanted(matrix=64, chests=1), tmp_path)])
     one = part[1]
     assert one.positive.shape == one.mask.shape == (64, 64)
@@ -128,4 +129,26 @@ def test_pairs_of_the_shipped_maker_are_read_as_they_were_written(tmp_path):
     changed = np.abs(one.positive - one.negative)
     assert changed[one.mask].mean() > 5 * changed[~one.mask].mean()
     again = simulated_pairs(5, 2, Wanted(matrix=64, chests=1), tmp_path)
+    monkeypatch.setattr(nodule_data, "split", lambda *a: {})
+    assert open_data(str(again.folder), Wanted(), "8/1/1", 0, tmp_path).source == "simulated pairs (phantoms:5:2)"
     assert digest_of([again]) == digest_of(list(part.stores))
+
+
+def test_shrunken_films_keep_their_means_and_nodules_their_places():
+    whole = everything([TinyStore(4, 2)])
+    fine, coarse = whole[1], replace(whole, shrink=2)[1]
+    assert coarse.positive.shape == tuple(side // 2 for side in fine.positive.shape)
+    assert coarse.positive.mean() == pytest.approx(fine.positive.mean(), abs=1e-6)
+    assert coarse.mask.mean() == pytest.approx(fine.mask.mean(), rel=0.2)
+    for one, other in zip(fine.nodules, coarse.nodules, strict=True):
+        # The middle of fine pixel 0 lies a quarter of a coarse pixel before the middle of coarse pixel 0.
+        assert (other.row, other.column) == (one.row / 2 - 0.25, one.column / 2 - 0.25)
+        assert other.radius == one.radius / 2
+    with pytest.raises(InvalidInputError, match="must divide"):
+        replace(whole, shrink=5)[0]
+
+
+def test_shrunken_data_say_the_matrix_that_the_network_sees(tmp_path):
+    data = open_data("phantoms:3:40", Wanted(chests=10, shrink=2), "8/1/1", 0, tmp_path)
+    assert data.matrix == data.parts["training"][0].positive.shape[0]
+    assert held_out("phantoms:3:40", 6, Wanted(chests=10, shrink=2), tmp_path)[0].positive.shape == (data.matrix,) * 2

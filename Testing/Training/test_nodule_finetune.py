@@ -51,6 +51,21 @@ def test_the_encoder_and_the_given_network_stay_what_they_are():
     assert not tuned.training
 
 
+@pytest.mark.parametrize(("count", "batch"), [(3, 8), (5, 6), (9, 4)])
+def test_no_step_shows_both_films_of_a_case(count, batch, monkeypatch):
+    shown = []
+    batches = nodule_finetune._batch
+
+    def noted(first, others, *more):
+        shown.append(({one.name for one in first}, {one.name for one in others}))
+        return batches(first, others, *more)
+
+    monkeypatch.setattr(nodule_finetune, "_batch", noted)
+    tune(network(), list(cases(count, count)), FineTune(epochs=1, batch_size=batch), PairWeights())
+    assert {name for first, _ in shown for name in first} == {f"0-{k}" for k in range(count)}
+    assert not any(first & others for first, others in shown)
+
+
 def test_one_seed_gives_one_network():
     first, again = (tune(network(), list(cases()), HOW, PairWeights()).state_dict() for _ in range(2))
     assert all(torch.equal(first[k], again[k]) for k in first)

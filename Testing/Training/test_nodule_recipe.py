@@ -41,7 +41,7 @@ def trained(tmp_path_factory):
         patch.setattr(nodule_bundle, "feature_range", lambda part: RANGE)
         output = tmp_path_factory.mktemp("run") / "run 1"
         settings = ["device=cpu", "epochs=5", "items_per_epoch=96", "chests=12", "parts=8/2/2", "held_out=8",
-                    "val_every=5", "loss.nac=1", "loss.necmos=1"]  # fmt: skip
+                    "val_every=5", "loss.nac=1", "loss.necmos=1", "limit_to_lungs=false"]  # fmt: skip
         summary = train("phantoms:1:24", output, "nodule_quick", settings)
         again = train("phantoms:1:24", output, "nodule_quick", settings)
     return output, summary, again
@@ -215,6 +215,35 @@ def test_a_bundle_needs_films_to_choose_thresholds_on(tmp_path):
     result = fit(NoduleTask(plan, data), plan.config, tmp_path, show_progress=False)
     with pytest.raises(InvalidInputError, match="Operating points"):
         nodule_bundle.measure(plan, result, data)
+
+
+def test_how_a_network_is_measured_does_not_shape_its_weights():
+    plans = [read_plan("nodule_quick", ["device=cpu", *more]) for more in ([], ["limit_to_lungs=false"])]
+    first, second = (NoduleTask(plan, data_of()).settings() for plan in plans)
+    assert first == second
+
+
+@pytest.mark.parametrize("limit", [True, False])
+def test_thresholds_and_scores_are_of_marks_in_the_lungs_where_the_recipe_says_so(limit, monkeypatch, tmp_path):
+    import Training.nodule_lungs as nodule_lungs
+
+    asked = []
+    monkeypatch.setattr(nodule_lungs, "within", lambda film, marks: asked.append(1) or ())
+    monkeypatch.setattr(nodule_bundle, "feature_range", lambda part: RANGE)
+    plan = read_plan("nodule_quick", ["device=cpu", "epochs=1", "items_per_epoch=4", f"limit_to_lungs={limit}",
+                                      "threshold_pairs=1"])  # fmt: skip
+    data = data_of()
+    result = fit(NoduleTask(plan, data), plan.config, tmp_path / "run", show_progress=False)
+    measured = nodule_bundle.measure(plan, result, data, data.parts["test"])
+    calibrated, chosen, tested = 2, 2, 2 * len(data.parts["test"])
+    assert len(asked) == (calibrated + chosen + 2 * tested if limit else 0)
+    if limit:
+        assert {p["false_positives_tested"] for p in measured.points} == {0}
+        assert measured.other["sensitivity"]["all"]["2"]["mean"] == 0
+    bundle = nodule_bundle.export(tmp_path / "bundle", plan, result, data, measured)
+    assert bundle.facts["limit_to_lungs"] is limit
+    assert ("are left out, as the method does by" in bundle.card) is limit
+    assert "1.5 pixels of the network's grid beyond it" in bundle.card
 
 
 def test_where_pairs_are_made_does_not_shape_the_weights():

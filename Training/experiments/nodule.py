@@ -88,7 +88,7 @@ def plan_of(output: Path, size: str, overrides: Sequence[str], cache: Path | Non
 def _about(plan: Plan, size: str, seconds: float) -> dict[str, Any]:
     """What a part was made with; folders are left out, for their names may name people."""
     data, settings = data_of(plan), plan.settings.to_dict()
-    settings.update(data=data.source, real="", bundle=Path(plan.settings.bundle).name)
+    settings.update(data=data.source, real="", seen=bool(plan.settings.seen), bundle=Path(plan.settings.bundle).name)
     return {
         "size": size, "experiment": settings, "recipe": {**plan.recipe.to_dict(), "start": "", "flow": ""},
         "flow": Path(plan.recipe.flow).name, "loss": plan.loss.to_dict(), "boxes": plan.boxes.to_dict(),

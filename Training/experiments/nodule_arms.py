@@ -60,7 +60,7 @@ def marked_by_bundle(plan: Plan) -> dict[str, Any]:
     bundle = bundle_of(plan)
 
     def work() -> dict[str, Any]:
-        find, training = bundle_finder(bundle), bundle.facts["training"]
+        find, training = bundle_finder(bundle, plan.recipe.limit_to_lungs), bundle.facts["training"]
         films = {domain: films_to_json(films_of(part, find)) for domain, part in domains(plan).items()}
         weights = sum(p.numel() for p in bundle.build_network().parameters())
         seen = training["settings"]["epochs"] * training["recipe"]["items_per_epoch"]

@@ -17,6 +17,7 @@ from manabi.device import choose_device
 from manabi.errors import InvalidInputError
 from manabi.parameters import Parameters
 from manabi.store import BundleStore
+from Training.cohort import PHANTOMS
 from Training.config import TrainConfig
 from Training.engine import fit
 from Training.experiments.mvct_bench import check_unseen, finite
@@ -29,6 +30,7 @@ from Training.nodule_data import NoduleData, Part, held_out, open_data
 from Training.nodule_evaluate import Finder, finder
 from Training.nodule_finetune import FineTune
 from Training.nodule_losses import PairWeights
+from Training.nodule_lungs import limited
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +60,10 @@ class Settings(Parameters):
     tuned: str = field(default=f"{PLAIN},{MAIN}", metadata={"help": "arms that are fine-tuned, with commas"})
     bundle: str = field(default="", metadata={"help": "a bundle, by name or folder, to be scored beside them"})
     real: str = field(default="", metadata={"help": "folder of real films; empty: MANABI_TEST_DATA/cxr, where it is"})
+    seen: str = field(
+        default="",
+        metadata={"help": "CSV with the column patient: whose real films training has seen; they are not scored"},
+    )
 
 
 @dataclass(frozen=True)
@@ -169,15 +175,17 @@ def bundle_of(plan: Plan) -> Bundle:
         InvalidInputError: where it was trained on the films of this experiment.
     """
     bundle = BundleStore().get(plan.settings.bundle, method="nodule")
-    check_unseen(bundle.trained_on, plan.settings.data)
+    for seed, count in PHANTOMS.findall(data_of(plan).source):
+        check_unseen(bundle.trained_on, f"phantoms:{seed}:{count}")
     return bundle
 
 
-def bundle_finder(bundle: Bundle) -> Finder:
+def bundle_finder(bundle: Bundle, limit_to_lungs: bool) -> Finder:
     """How a bundle marks films."""
-    return finder(bundle.build_network(), int(bundle.facts["peak_distance"]))
+    return limited(finder(bundle.build_network(), int(bundle.facts["peak_distance"])), limit_to_lungs)
 
 
 def finder_of(plan: Plan, name: str, model: torch.nn.Module) -> Finder:
-    """How an arm marks films."""
-    return box_finder(model) if name in BOXES else finder(model, plan.recipe.peak_distance)
+    """How an arm marks films; for all arms alike, marks outside the lungs are left out or not."""
+    find = box_finder(model) if name in BOXES else finder(model, plan.recipe.peak_distance)
+    return limited(find, plan.recipe.limit_to_lungs)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from Training.froc import RATES, Denominator, Scored, curve, cuts, shares
-from Training.froc_statistics import node21, sensitivities, weights
+from Training.froc_statistics import check_paired, node21, sensitivities, weights
 from Training.resampling import Estimate, interval
 
 Value = list[float]
@@ -84,7 +84,12 @@ def summary(trainings: Sequence[Scored], boxed: Sequence[Scored], resamples: int
 def difference(
     first: Sequence[Scored], second: Sequence[Scored], rate: float, resamples: int
 ) -> Value:  # fmt: skip
-    """Sensitivity of the first arm less that of the second at a rate, trainings averaged, same resamples."""
+    """Sensitivity of the first arm less that of the second at a rate, trainings averaged, same resamples.
+
+    Raises:
+        InvalidInputError: when the films are not the same.
+    """
+    check_paired([*first, *second])
     drawn = weights(first[0], resamples)
     a, b = (averaged(trainings, found_at(rate), drawn) for trainings in (first, second))
     return as_value(interval(a[0] - b[0], a[1] - b[1]))

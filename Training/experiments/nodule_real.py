@@ -2,7 +2,8 @@
 
 The folder holds films of NIH ChestX-ray14 (Wang et al., CVPR 2017, 10.1109/CVPR.2017.369): ``nih`` with labels in
 ``nih_labels.csv`` and boxes of eight findings in ``BBox_List_2017.csv``, in pixels of 1024 × 1024; and ``nih512``,
-where it is there, with labels in its own ``labels.csv``. Labels were mined from reports, and many are wrong.
+where it is there, with labels in its own ``labels.csv``. Labels were mined from reports, and many are wrong. Films of
+patients that training has seen (``experiment.seen``) are not read, and counted.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from Training.experiments.nodule_bench import (
     trained,
 )
 from Training.froc import Mark, score_films, threshold
-from Training.nodule_evaluate import Finder, films_of
+from Training.nodule_evaluate import LEAST_SCORE, Finder, films_of
 from Training.roc import auc_bootstrap
 
 logger = logging.getLogger(__name__)
@@ -51,7 +52,7 @@ class RealFilm:
 
     Attributes:
         name: of the file.
-        patient: the number in the file's name.
+        patient: see :func:`patient_of`.
         film: float32 ``(matrix, matrix)``.
         kind: ``nodule``, ``normal``, ``other`` or ``unlabelled``.
         boxes: of nodules and masses, rows and columns of the grid.
@@ -69,15 +70,19 @@ def run(plan: Plan) -> dict[str, Any]:
     folder = folder_of(plan.settings.real)
     if folder is None:
         return {"films": {}, "rows": {}}
-    films = read(folder, data_of(plan).matrix)
+    seen = seen_patients(plan.settings.seen)
+    away = [patient_of(path) for path in paths_of(folder) if patient_of(path) in seen]
+    films = read(folder, data_of(plan).matrix, seen)
+    left_out = {"films": len(away), "patients": len(set(away))} if plan.settings.seen else None
     counts = {kind: sum(f.kind == kind for f in films) for kind in ("nodule", "normal", "other", "unlabelled")}
-    rows = {}
-    for name in arms_of(plan.settings):
-        key = plan.key("real", name, [f.name for f in films])
+    rows: dict[str, Any] = {}
+    for name in arms_of(plan.settings) if films else ():
+        key = plan.key("real", name, [[f.name, f.kind, f.boxes] for f in films])
         rows[name] = plan.once(f"real/{name}.json", key, lambda name=name: _of_arm(plan, name, films))  # type: ignore[misc]
-    if plan.settings.bundle:
+    if plan.settings.bundle and films:
         rows[BUNDLE] = _of_bundle(plan, films)
-    return {"films": counts, "boxed": sum(len(f.boxes) for f in films), "rows": rows}
+    boxed = sum(len(f.boxes) for f in films)
+    return {"films": counts, "boxed": boxed, "left_out": left_out, "rows": rows}
 
 
 def folder_of(setting: str) -> Path | None:
@@ -98,12 +103,44 @@ def folder_of(setting: str) -> Path | None:
 # --- reading ----------------------------------------------------------------------------------------------------------
 
 
-def read(folder: Path, matrix: int) -> list[RealFilm]:
-    """All films, upright and windowed as the method does it."""
+def paths_of(folder: Path) -> list[Path]:
+    """All films there are."""
+    return [*sorted((folder / "nih").glob("*.png")), *sorted((folder / "nih512").glob("*.png"))]
+
+
+def patient_of(path: Path) -> str:
+    """The patient's number in the file's name, without leading zeros."""
+    return _number(path.stem.split("_")[0])
+
+
+def _number(text: str) -> str:
+    return text.strip().lstrip("0") or "0"
+
+
+def seen_patients(table: str) -> frozenset[str]:
+    """The patients of a CSV, as :func:`patient_of` gives them; none without one.
+
+    Raises:
+        InvalidInputError: where the file is not there, has no column ``patient``, or a row has none.
+    """
+    if not table:
+        return frozenset()
+    wrong = InvalidInputError("experiment.seen must be a CSV with the column patient, filled in every row.")
+    if not Path(table).is_file():
+        raise wrong
+    with Path(table).open(encoding="utf-8-sig", newline="") as file:
+        found = [(row.get("patient") or "").strip() for row in csv.DictReader(file)]
+    if not found or not all(found):
+        raise wrong
+    return frozenset(_number(text) for text in found)
+
+
+def read(folder: Path, matrix: int, seen: frozenset[str] = frozenset()) -> list[RealFilm]:
+    """The films, upright and windowed as the method does it, without those of patients that training has seen."""
     labels = _labels(folder / "nih_labels.csv", "Image Index", "Finding Labels")
     labels |= _labels(folder / "nih512" / "labels.csv", "file", "findings")
     boxes = _boxes(folder / "BBox_List_2017.csv")
-    paths = [*sorted((folder / "nih").glob("*.png")), *sorted((folder / "nih512").glob("*.png"))]
+    paths = [path for path in paths_of(folder) if patient_of(path) not in seen]
     return [_read(path, labels.get(path.name), boxes.get(path.name, []), matrix) for path in paths]
 
 
@@ -134,7 +171,7 @@ def _read(path: Path, findings: set[str] | None, boxes: Sequence[Box], matrix: i
     for box in boxes:
         corners = [grid.from_film(box[k] * scale, box[k + 1] * scale) for k in (0, 2)]
         placed.append((*corners[0], *corners[1]))
-    return RealFilm(path.name, path.stem.split("_")[0], grid.film, _kind(findings), tuple(placed))
+    return RealFilm(path.name, patient_of(path), grid.film, _kind(findings), tuple(placed))
 
 
 def _kind(findings: set[str] | None) -> str:
@@ -153,8 +190,8 @@ def _of_arm(plan: Plan, name: str, films: Sequence[RealFilm]) -> dict[str, Any]:
     logger.info("real films, arm %s", name)
     model, _ = trained(plan, name, 0)
     find = finder_of(plan, name, model)
-    validation = films_of(data_of(plan).parts["validation"], find)
-    levels = {f"{rate:g}": threshold(score_films(validation), rate, lowest=0.02) for rate in (0.2, 1.0)}
+    validation = score_films(films_of(data_of(plan).parts["validation"].first(plan.recipe.threshold_pairs), find))
+    levels = {f"{rate:g}": threshold(validation, rate, lowest=LEAST_SCORE) for rate in (0.2, 1.0)}
     return scored(films, find, levels)
 
 
@@ -162,7 +199,8 @@ def _of_bundle(plan: Plan, films: Sequence[RealFilm]) -> dict[str, Any]:
     bundle = bundle_of(plan)
     points = {f"{p['false_positives']:g}": p["threshold"] for p in bundle.facts["operating_points"]}
     levels = {rate: points[rate] for rate in ("0.2", "1")}
-    return scored(films, bundle_finder(bundle), levels)
+    limit = bool(bundle.facts.get("limit_to_lungs", False))
+    return scored(films, bundle_finder(bundle, limit), levels)
 
 
 def scored(films: Sequence[RealFilm], find: Finder, levels: Mapping[str, float]) -> dict[str, Any]:
@@ -170,10 +208,9 @@ def scored(films: Sequence[RealFilm], find: Finder, levels: Mapping[str, float])
     marks = find(np.stack([f.film for f in films]))
     best = np.array([max((m.score for m in own), default=0.0) for own in marks])
     judged = [k for k, f in enumerate(films) if f.kind in ("nodule", "normal")]
-    truth = [films[k].kind == "nodule" for k in judged]
-    area = (
-        auc_bootstrap(truth, best[judged], [films[k].patient for k in judged]) if 0 < sum(truth) < len(truth) else None
-    )
+    truth, patients = [films[k].kind == "nodule" for k in judged], [films[k].patient for k in judged]
+    both = 0 < sum(truth) < len(truth) and len(set(patients)) > 1
+    area = auc_bootstrap(truth, best[judged], patients) if both else None
     return {
         "auc": None if area is None else [area.value, area.low, area.high],
         "hits": [hit_of(box, own) for f, own in zip(films, marks, strict=True) for box in f.boxes],

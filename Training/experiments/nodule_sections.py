@@ -24,12 +24,16 @@ def made_with(part: str, about: Results) -> str:
         f"{pairs['validation']['pairs']} of {pairs['validation']['chests']} to choose the epoch by, nodules {flow}; "
         f"{settings['test_pairs']} pairs of other chests (at most) and {settings['held_out']} of another domain to "
         f"test. {steps:,} steps of {training['batch_size']} pairs, {crop} of {about['matrix']} × {about['matrix']} "
-        f"pixels, U-Net {recipe['filters']}, {training['optimizer']} from {training['lr']:g} to "
+        f"pixels, {_lungs(recipe)}, U-Net {recipe['filters']}, {training['optimizer']} from {training['lr']:g} to "
         f"{training['final_lr']:g}; {settings['seeds']} training(s) of every arm, averaged. Device {about['device']}, "
         f"{about['versions']['platform']}, torch {about['versions'].get('torch', '?')}; this call took "
         f"{about['duration_s'] / 60:.1f} minutes, what was kept from earlier ones not counted. Data SHA-256 "
         f"`{about['data_sha256'][:16]}`. Intervals are 95 %, chests resampled {settings['resamples']:,} times."
     )
+
+
+def _lungs(recipe: Results) -> str:
+    return f"marks outside the estimated lungs {'left out' if recipe.get('limit_to_lungs') else 'counted'}"
 
 
 def arms(part: Results) -> list[str]:
@@ -108,13 +112,14 @@ def _tuned_differences(found: Results) -> list[str]:
 def real(part: Results) -> list[str]:
     """Image scores and boxed nodules of real films."""
     if not part["rows"]:
-        return ["There were no real films (`MANABI_TEST_DATA`, or `--set experiment.real=FOLDER`).", ""]
+        return ["There were no real films to score (`MANABI_TEST_DATA`, or `--set experiment.real=FOLDER`). "
+                f"{_left_out(part)}".rstrip(), ""]  # fmt: skip
     counts = part["films"]
     lines = [
         f"NIH ChestX-ray14: {counts['nodule']} films labelled nodule or mass, {counts['normal']} no finding, "
         f"{counts['other']} other findings, {counts['unlabelled']} without a label here; {part['boxed']} boxed nodules "
         "and masses. Labels were mined from reports. Thresholds are those of simulated films; nothing was fitted to "
-        "these. So few films say little; they are reported whatever they are.",
+        f"these. So few films say little; they are reported whatever they are. {_left_out(part)}".rstrip(),
         "",
     ]
     rows = []
@@ -128,6 +133,23 @@ def real(part: Results) -> list[str]:
     header = ["arm", "area, nodule or mass against no finding", "boxes hit at 0.2", "rank of the best mark on each box",
               *(f"marks per film at 0.2: {kind}" for kind in counts)]  # fmt: skip
     return [*lines, *table(header, rows)]
+
+
+def _left_out(part: Results) -> str:
+    """What is said of the films that training has seen."""
+    away, about = part.get("left_out"), part.get("about", {})
+    if away is not None:
+        return (
+            f"{away['films']} films of {away['patients']} patients whom training may have seen (`experiment.seen`) are "
+            "in none of these numbers."
+        )
+    experiment = about.get("experiment", {})
+    if about.get("flow") or experiment.get("bundle") or "normal films" in str(experiment.get("data")):
+        return (
+            "No list of films that training has seen was given (`experiment.seen`): where the pairs, the flow or the "
+            "bundle learned from real films, these may be among them."
+        )
+    return ""
 
 
 def _minutes(seconds: float | None) -> str:

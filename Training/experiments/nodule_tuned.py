@@ -53,4 +53,7 @@ def tuned_films(plan: Plan, name: str) -> list[Film]:
     logger.info("fine-tuning arm %s", name)
     weights = plan.arm(name, 0).loss
     network = cast(PairUNet, model)
-    return cross_tuned(network, domains(plan)[DOMAIN], plan.finetune, weights, keep, plan.recipe.peak_distance)
+    return cross_tuned(
+        network, domains(plan)[DOMAIN], plan.finetune, weights, keep, plan.recipe.peak_distance,
+        plan.recipe.limit_to_lungs,
+    )  # fmt: skip

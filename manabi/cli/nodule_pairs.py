@@ -37,7 +37,7 @@ def nodule_pairs(
         size: rows and columns of the films.
         flow: bundle of a flow that blends the nodules in.
         chests: number of simulated chests that the films are made from.
-        films: folder of real normal films.
+        films: folder of real normal films, or a CSV with the columns film and patient.
         workers: processes side by side.
         settings: ``key=value`` of :class:`manabi.nodule.pairs_recipe.PairRecipe`, as ``domain=held_out``.
         device: where films are worked out.

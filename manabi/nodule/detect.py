@@ -39,12 +39,14 @@ class DetectorSettings:
         matrix: rows and columns of the network's grid.
         peak_distance: of :func:`manabi.nodule.marks.find_peaks`, pixels.
         feature_range: of the training films, see :mod:`manabi.nodule.outside`; empty where it is not known.
+        limit_to_lungs: whether the operating points were measured with this setting; None where it is not known.
     """
 
     curve: Curve
     matrix: int = 256
     peak_distance: float = PEAK_DISTANCE
     feature_range: Mapping[str, tuple[float, float]] | None = None
+    limit_to_lungs: bool | None = None
 
     @classmethod
     def of(cls, facts: Mapping[str, Any]) -> DetectorSettings:
@@ -59,7 +61,17 @@ class DetectorSettings:
             raise CorruptModelError(
                 "The bundle's section nodule is damaged. Get it again from where it came."
             ) from error
-        return cls(curve, matrix, distance, known)
+        limit = facts.get("limit_to_lungs")
+        return cls(curve, matrix, distance, known, None if limit is None else bool(limit))
+
+    def doubts(self, parameters: NoduleParameters) -> list[str]:
+        """Why the operating points may not hold for a search with these parameters."""
+        if self.limit_to_lungs is None or self.limit_to_lungs == parameters.limit_to_lungs:
+            return []
+        return [
+            f"Check the operating point: the bundle's false positives per film were measured with "
+            f"limit_to_lungs={self.limit_to_lungs}, this search has {parameters.limit_to_lungs}, so they do not hold."
+        ]
 
 
 @dataclass(frozen=True)
@@ -116,7 +128,8 @@ def search(
         heat = heat_map(network, grid.film, context, parameters.average)
     height = lung_height_px(lungs) * grid.mm_per_pixel if mm_known else None
     known = settings.feature_range or {}
-    texts = (*polarity, *spacing_texts, *outside.film_warnings(grid.film, lungs, known, height))
+    checks = (*settings.doubts(parameters), *outside.film_warnings(grid.film, lungs, known, height))
+    texts = (*polarity, *spacing_texts, *checks)
     found = Search(film, grid, lungs, heat, (), mm_known, texts)
     limit = parameters.limit_to_lungs and not lungs.is_doubtful
     return replace(found, heat=limited(found) if limit else heat, peaks=_candidates(found, settings, limit))

@@ -104,17 +104,28 @@ def place_of(peak: Peak, lungs: LungField, margin_px: float = 0.0) -> Place:
         margin_px: a peak this close to a lung counts as in it.
     """
     row, column = round(peak.row), round(peak.column)
-    label, distance = _nearest(lungs.whole, peak)
-    if label == 0 or distance > margin_px:
+    label = nearest_label(lungs.whole, peak.row, peak.column, margin_px)
+    if label == 0:
         return Place("", "", OUTSIDE)
     rows = np.flatnonzero((lungs.whole == label).any(1))
     share = (peak.row - rows[0]) / max(rows[-1] - rows[0], 1)
     zone = ZONES[min(int(max(share, 0.0) * 3), 2)]
     if lungs.clear[row, column] == label or (
-        lungs.whole[row, column] == 0 and _nearest(lungs.clear, peak)[1] <= margin_px
+        lungs.whole[row, column] == 0 and nearest_label(lungs.clear, peak.row, peak.column, margin_px)
     ):
         return Place(LUNGS[label], zone, CLEAR)
     return Place(LUNGS[label], zone, _hidden_by(peak, lungs, label))
+
+
+def nearest_label(labels: np.ndarray, row: float, column: float, margin_px: float = 0.0) -> int:
+    """The label nearest to a place, 0 where none is within ``margin_px`` of it: the method's ``limit_to_lungs``."""
+    label, distance = _nearest(labels, row, column)
+    return 0 if distance > margin_px else label
+
+
+def is_near(mask: np.ndarray, row: float, column: float, margin_px: float) -> bool:
+    """Whether a place lies in a mask or within ``margin_px`` of it."""
+    return nearest_label(mask, row, column, margin_px) != 0
 
 
 def _hidden_by(peak: Peak, lungs: LungField, label: int) -> str:
@@ -132,12 +143,12 @@ def _hidden_by(peak: Peak, lungs: LungField, label: int) -> str:
     return HEART if abs(peak.column - midline) < inner else WALL
 
 
-def _nearest(labels: np.ndarray, peak: Peak) -> tuple[int, float]:
-    """Label nearest to a peak and its distance in pixels; 0 where there is none."""
+def _nearest(labels: np.ndarray, row: float, column: float) -> tuple[int, float]:
+    """Label nearest to a place and its distance in pixels; 0 where there is none."""
     rows, columns = np.nonzero(labels)
     if rows.size == 0:
         return 0, float("inf")
-    away = np.hypot(rows - peak.row, columns - peak.column)
+    away = np.hypot(rows - row, columns - column)
     best = int(away.argmin())
     return int(labels[rows[best], columns[best]]), max(float(away[best]) - 0.71, 0.0)
 

@@ -40,7 +40,7 @@ class Pair:
         mask: uint8, the number of the nodule at each pixel, 0 for none.
         nodules: truth by number.
         index: number of the pair.
-        chest: number of the chest or real film it was made from; pairs of one chest belong to one fold.
+        chest: number of the chest, or of the real film's patient, it was made from; pairs of one belong to one fold.
         seed: the seed of all pairs, the pair's number, and which draw of it was taken.
     """
 

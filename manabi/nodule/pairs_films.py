@@ -1,9 +1,15 @@
-"""A folder of real normal films made ready for pairs: canonical grid, lungs, and nothing that names a patient."""
+"""Real normal films made ready for pairs: canonical grid, lungs, and nothing that names a patient.
+
+Films of one patient share a number, so that a training keeps them in one part of its split. DICOM files say whose they
+are; for pictures a CSV with the columns ``film`` and ``patient`` does, else each is taken as a patient of its own.
+"""
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -39,6 +45,10 @@ class FilmLibrary:
     def __len__(self) -> int:
         return int(self.record["films"])
 
+    def patient(self, index: int) -> int:
+        """The number of a film's patient, at most its own."""
+        return int(self.record["patients"][index]) if "patients" in self.record else index
+
     def __getitem__(self, index: int) -> Film:
         if index not in self._kept:
             if len(self._kept) >= KEPT_FILMS:
@@ -55,7 +65,8 @@ class FilmLibrary:
 
         Args:
             folder: where to.
-            films: folder of DICOM or picture files, frontal and without nodules; sub-folders are not searched.
+            films: folder of DICOM or picture files, frontal and without nodules; sub-folders are not searched. Or a
+                CSV, see the module; its paths are taken from its folder.
             size: rows and columns.
             context: progress, warnings and cancellation.
 
@@ -63,21 +74,23 @@ class FilmLibrary:
             InvalidInputError: where none can be used, or the folder holds others.
         """
         folder, films, context = Path(folder), Path(films), context or Context()
-        paths = sorted(p for p in films.glob("*") if p.is_file() and p.suffix.lower() in SUFFIXES)
+        listed = _table(films) if films.is_file() else _folder(films)
+        paths = [path for path, _ in listed]
         if not paths:
             raise InvalidInputError(f"{films} holds no films (PNG, TIFF, JPEG or DICOM). Name a folder of films.")
         source = pixel_sha256(np.array([(p.stat().st_size, _start(p)) for p in paths]))
-        record = {"version": VERSION, "size": size, "source": source}
+        record: dict[str, Any] = {"version": VERSION, "size": size, "source": source}
         if (folder / RECORD).is_file():
             library = cls(folder)
             if {key: library.record.get(key) for key in record} != record:
                 raise InvalidInputError(f"{folder} holds films from other files or of another size. Name another one.")
             return library
-        count = _write_all(folder, paths, size, context)
-        if not count:
+        kept = _write_all(folder, paths, size, context)
+        if not kept:
             raise InvalidInputError(f"None of the {len(paths)} files in {films} is a frontal film with lungs on it.")
+        record |= {"films": len(kept), "files": len(paths), "patients": _numbered([listed[k][1] for k in kept])}
         with atomic_file(folder / RECORD) as aside:
-            aside.write_text(json.dumps({**record, "films": count, "files": len(paths)}, indent=1), encoding="utf-8")
+            aside.write_text(json.dumps(record, indent=1), encoding="utf-8")
         return cls(folder)
 
 
@@ -122,8 +135,52 @@ def hidden_of(clear: np.ndarray, whole: np.ndarray) -> np.ndarray:
     return out
 
 
-def _write_all(folder: Path, paths: list[Path], size: int, context: Context) -> int:
-    count, refused = 0, 0
+def _folder(folder: Path) -> list[tuple[Path, str]]:
+    """Files of a folder and whose they are: the patient that a DICOM file names, else the file's own name."""
+    paths = sorted(p for p in folder.glob("*") if p.is_file() and p.suffix.lower() in SUFFIXES)
+    return [(path, _patient(path) or f"file {path.name}") for path in paths]
+
+
+def _patient(path: Path) -> str:
+    """What a DICOM file calls its patient, with the issuer; empty for others and where it does not say."""
+    from pydicom import dcmread
+    from pydicom.errors import InvalidDicomError
+
+    from manabi.io.radiograph import is_dicom
+
+    try:
+        if not is_dicom(path):
+            return ""
+        tags = ["PatientID", "IssuerOfPatientID"]
+        found = dcmread(path, stop_before_pixels=True, force=True, specific_tags=tags)
+    except (OSError, InvalidDicomError, ValueError, KeyError):
+        return ""
+    number = str(found.get("PatientID") or "").strip()
+    return f"patient {number} {found.get('IssuerOfPatientID') or ''}" if number else ""
+
+
+def _table(path: Path) -> list[tuple[Path, str]]:
+    """Films of a CSV and whose they are."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file))
+    if not rows or "film" not in rows[0]:
+        raise InvalidInputError(f"{path.name} needs a column film and at least one row.")
+    gone = sum(not (path.parent / row["film"]).is_file() for row in rows)
+    if gone:
+        raise InvalidInputError(f"{gone} of {len(rows)} films of {path.name} are not there. Correct its column film.")
+    return [(path.parent / row["film"], (row.get("patient") or "").strip() or f"file {row['film']}") for row in rows]
+
+
+def _numbered(patients: list[str]) -> list[int]:
+    """Each patient's number: that of the first film."""
+    first: dict[str, int] = {}
+    return [first.setdefault(patient, number) for number, patient in enumerate(patients)]
+
+
+def _write_all(folder: Path, paths: list[Path], size: int, context: Context) -> list[int]:
+    """Write the films that can be used; returns which of the files they are."""
+    kept: list[int] = []
+    refused = 0
     for done, path in enumerate(paths, start=1):
         context.progress(done / len(paths), "Making films ready")
         try:
@@ -134,12 +191,12 @@ def _write_all(folder: Path, paths: list[Path], size: int, context: Context) -> 
             refused += 1
             continue
         names = ("film", "lungs", "hidden", "pixel_mm")
-        with atomic_file(_path(folder, count), overwrite=True) as aside, aside.open("wb") as file:
+        with atomic_file(_path(folder, len(kept)), overwrite=True) as aside, aside.open("wb") as file:
             np.savez_compressed(file, **dict(zip(names, film, strict=True)))  # type: ignore[arg-type]
-        count += 1
+        kept.append(done - 1)
     if refused:
         context.warn(f"{refused} of {len(paths)} files are no films, or show no lungs for certain; they are left out.")
-    return count
+    return kept
 
 
 def _start(path: Path) -> int:

@@ -29,7 +29,7 @@ class Scene:
     """One normal film that is about to be made.
 
     Attributes:
-        chest: number of the chest or real film.
+        chest: number of the chest, or of a real film's patient.
         space: room for nodules.
         source: what makes the film.
         what: what that needs to make it.
@@ -116,7 +116,7 @@ class FilmSource:
     Args:
         library: the films.
         varied: whether each is slightly changed: gamma, shift and scale.
-        first: number of the first film among all chests.
+        first: number of the first film's patient among all chests.
     """
 
     def __init__(self, library: FilmLibrary, varied: bool = True, first: int = 0) -> None:
@@ -134,7 +134,7 @@ class FilmSource:
         if self._varied:
             film, lungs, hidden, pixel_mm = changed(rng, film, lungs, hidden, pixel_mm)
         space = LungSpace.of_film(lungs, hidden, pixel_mm)
-        return Scene(self._first + number, space, self, (film, lungs))
+        return Scene(self._first + self._library.patient(number), space, self, (film, lungs))
 
     def render(self, scenes: Sequence[Scene], embedded: Sequence[Embedded]) -> tuple[np.ndarray, np.ndarray]:
         """The films as they are, and with nodules put into their grey values."""

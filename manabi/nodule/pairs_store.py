@@ -148,7 +148,8 @@ def write_pairs(
         recipe: what the pairs are made of.
         flow: name or folder of a bundle with a flow that blends nodules in; None leaves them as they were embedded.
         chests: number of simulated chests; 64 without ``films``, else none.
-        films: folder of real normal films to use; with ``chests`` too, half of the pairs come from either.
+        films: folder of real normal films to use, or a CSV that says whose each is (:mod:`manabi.nodule.pairs_films`);
+            with ``chests`` too, half of the pairs come from either.
         workers: processes side by side.
         shard_pairs: pairs in a shard.
         device: where films are worked out, ``cpu`` or ``cuda``.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 import SimpleITK as sitk
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
 
 from tiny_pairs import SIZE, TinyStore
 
@@ -19,12 +21,13 @@ import Training.nodule as nodule_recipe
 import Training.nodule_bundle as nodule_bundle
 import Training.nodule_data as nodule_data
 from manabi.errors import InvalidInputError
-from Training.experiments import nodule, nodule_bench, nodule_real
+from Training.experiments import nodule, nodule_bench, nodule_real, nodule_sections
 from Training.experiments.nodule_arms import contrasts
 from Training.experiments.nodule_bench import TERMS
 from Training.experiments.nodule_numbers import area, averaged, difference, found_at, mean_curve
 from Training.froc import Film, Mark, Nodule, score_films, sensitivity, square
 from Training.froc_statistics import weights
+from Training.nodule_data import NoduleData
 from Training.roc import auc_bootstrap
 
 SETTINGS = [
@@ -32,7 +35,8 @@ SETTINGS = [
     "experiment.arms=dice,both,ssd", "training.epochs=2", "training.batch_size=4", "training.device=cpu",
     "training.lr=0.004", "training.val_every=2", "training.schedule=constant", "recipe.items_per_epoch=24",
     "recipe.filters=4-8-16", "recipe.crop=48", "recipe.chests=12", "recipe.matrix=64", "recipe.parts=6/3/3",
-    "boxes.widths=4-4-8-8-8", "finetune.folds=2", "finetune.epochs=1", "finetune.crop=48",
+    "recipe.limit_to_lungs=false", "boxes.widths=4-4-8-8-8", "finetune.folds=2", "finetune.epochs=1",
+    "finetune.crop=48",
 ]  # fmt: skip
 
 
@@ -68,7 +72,8 @@ def done(tmp_path_factory):
                       lambda seed, count, wanted, cache: TinyStore(count, wanted.chests, seed=seed % 1000))  # fmt: skip
         patch.setattr(nodule_bundle, "feature_range", lambda part: {"brightness": [0.2, 0.8]})
         output = tmp_path_factory.mktemp("experiment") / "out"
-        quick = ["device=cpu", "epochs=1", "items_per_epoch=8", "chests=12", "parts=8/2/2", "val_every=1"]
+        quick = ["device=cpu", "epochs=1", "items_per_epoch=8", "chests=12", "parts=8/2/2", "val_every=1",
+                 "limit_to_lungs=false"]  # fmt: skip
         bundle = nodule_recipe.train("phantoms:77:24", output / "other", "nodule_quick", quick)["bundle"]
         real = write_real(tmp_path_factory.mktemp("real") / "cxr")
         settings = [*SETTINGS, f"experiment.real={real}", f"experiment.bundle={bundle}"]
@@ -133,6 +138,18 @@ def test_every_arm_differs_from_the_others_in_its_weights_alone(tmp_path):
     assert plan.arm("both", 1).config.seed == 1
 
 
+@pytest.mark.parametrize("limit", [True, False])
+def test_marks_of_every_arm_are_limited_to_the_lungs_or_those_of_none(limit, tmp_path, monkeypatch):
+    monkeypatch.setattr(nodule_bench, "limited", lambda find, wanted: wanted)
+    monkeypatch.setattr(nodule_bench, "finder", lambda *a: None)
+    monkeypatch.setattr(nodule_bench, "box_finder", lambda *a: None)
+    plan = nodule.plan_of(tmp_path, "quick", [*SETTINGS, f"recipe.limit_to_lungs={limit}"])
+    assert [nodule_bench.finder_of(plan, name, None) for name in ("dice", "both", "ssd", "retinanet")] == [limit] * 4
+    other = nodule.plan_of(tmp_path, "quick", [*SETTINGS, f"recipe.limit_to_lungs={not limit}"])
+    monkeypatch.setattr(nodule_bench, "open_data", lambda *a: NoduleData({}, "digest", True, "", SIZE))
+    assert plan.key("arm", "dice", 0) != other.key("arm", "dice", 0)
+
+
 def test_unknown_arms_are_refused(tmp_path):
     with pytest.raises(InvalidInputError, match="frcnn"):
         nodule_bench.arms_of(nodule.plan_of(tmp_path, "quick", ["experiment.arms=dice,frcnn"]).settings)
@@ -179,6 +196,17 @@ def test_a_bundle_is_not_scored_on_what_it_was_trained_on(done, tmp_path):
         nodule_bench.bundle_of(plan)
 
 
+def test_a_bundle_is_not_scored_on_chests_that_it_learned_from_in_a_folder_of_pairs(done, tmp_path, monkeypatch):
+    output, _, _ = done
+    plan = nodule.plan_of(tmp_path, "quick", [*SETTINGS, f"experiment.bundle={output / 'other' / 'bundle'}"])
+    made = NoduleData({}, "digest", True, "simulated pairs (phantoms:77:512)", SIZE)
+    monkeypatch.setattr(nodule_bench, "data_of", lambda plan: made)
+    with pytest.raises(InvalidInputError, match="trained on"):
+        nodule_bench.bundle_of(plan)
+    monkeypatch.setattr(nodule_bench, "data_of", lambda plan: replace(made, source="simulated pairs (phantoms:7:77)"))
+    assert nodule_bench.bundle_of(plan).method == "nodule"
+
+
 def test_real_films_are_counted_by_label_and_boxes_are_on_the_grid(done):
     _, results, _ = done
     real = results["real"]
@@ -201,6 +229,11 @@ def test_the_page_says_what_was_run_and_has_its_pictures(done):
     assert str(output) not in page + (output / "results.json").read_text()
 
 
+def test_arms_on_other_films_are_not_compared():
+    with pytest.raises(InvalidInputError, match="same films"):
+        difference([films(0)], [films(0, count=28)], 0.5, 10)
+
+
 # --- real films -------------------------------------------------------------------------------------------------------
 
 
@@ -216,6 +249,81 @@ def test_boxes_of_1024_pixels_lie_on_the_nodules_of_smaller_films(tmp_path):
         box, n = read[k].boxes[0], TinyStore(contrast=0.5)[k].nodules[0]
         assert ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2) == pytest.approx((n.row, n.column), abs=1.5)
     assert [f.kind for f in read] == ["nodule", "nodule", "normal", "unlabelled"]
+
+
+def write_seen(path, rows, column="patient"):
+    path.write_text("\n".join([f"film,{column}", *(f"x.png,{row}" for row in rows)]) + "\n")
+    return path
+
+
+def test_films_of_patients_that_training_has_seen_are_in_no_number_and_counted(done, tmp_path, monkeypatch):
+    folder = write_real(tmp_path / "cxr")
+    for name in ("00000012_000.png", "00000012_001.png"):
+        (folder / "nih" / name).write_bytes((folder / "nih" / "c.png").read_bytes())
+    with (folder / "nih_labels.csv").open("a", newline="") as file:
+        csv.writer(file).writerows([[f"00000012_00{k}.png", "No Finding", 12] for k in (0, 1)])
+    asked = []
+
+    def judged(plan, name, films):
+        asked.append([film.name for film in films])
+        return nodule_real.scored(films, lambda images: [()] * len(images), {"0.2": 0.5, "1": 0.3})
+
+    monkeypatch.setattr(nodule_real, "_of_arm", judged)
+    settings = [*SETTINGS, "experiment.arms=dice", f"experiment.real={folder}"]
+    seen = write_seen(tmp_path / "seen.csv", ["12", "b"])
+    monkeypatch.setattr(nodule_data, "simulated_pairs", lambda seed, count, wanted, cache: TinyStore(24, 12))
+    found = nodule_real.run(nodule.plan_of(tmp_path / "a", "quick", [*settings, f"experiment.seen={seen}"]))
+    assert asked == [["a.png", "c.png", "d_000.png"]]
+    assert found["left_out"] == {"films": 3, "patients": 2}
+    assert found["films"] == {"nodule": 1, "normal": 1, "other": 0, "unlabelled": 1}
+    assert found["boxed"] == len(found["rows"]["dice"]["hits"]) == 1
+    words = " ".join(nodule_sections.real(found))
+    assert "3 films of 2 patients" in words
+    every = nodule_real.run(nodule.plan_of(tmp_path / "b", "quick", settings))
+    assert (every["left_out"], sum(every["films"].values())) == (None, 6)
+
+
+def test_where_all_films_were_seen_nothing_is_scored(tmp_path, monkeypatch):
+    folder = write_real(tmp_path / "cxr")
+    seen = write_seen(tmp_path / "seen.csv", "abcd")
+    monkeypatch.setattr(nodule_data, "simulated_pairs", lambda seed, count, wanted, cache: TinyStore(24, 12))
+    plan = nodule.plan_of(tmp_path, "quick", [*SETTINGS, f"experiment.real={folder}", f"experiment.seen={seen}"])
+    found = nodule_real.run(plan)
+    assert (found["rows"], found["left_out"]) == ({}, {"films": 4, "patients": 4})
+    assert "4 films of 4 patients" in " ".join(nodule_sections.real(found))
+
+
+@pytest.mark.parametrize(("rows", "column"), [([], "patient"), (["1"], "person"), (["1", ""], "patient")])
+def test_a_list_of_seen_films_that_names_no_patient_is_refused(rows, column, tmp_path):
+    with pytest.raises(InvalidInputError, match="column patient"):
+        nodule_real.seen_patients(str(write_seen(tmp_path / "seen.csv", rows, column)))
+    with pytest.raises(InvalidInputError, match="column patient"):
+        nodule_real.seen_patients(str(tmp_path / "nothing.csv"))
+
+
+def test_the_tool_that_splits_films_writes_the_list_that_is_read(tmp_path):
+    import split_cxr
+
+    folder = tmp_path / "cxr"
+    for table, place, head in (("nih_labels.csv", "nih", "Image Index,Finding Labels"),
+                               ("nih512/labels.csv", "nih512", "file,findings")):  # fmt: skip
+        (folder / place).mkdir(parents=True)
+        names = [f"0000{k}0_000.png" for k in (range(1, 4) if place == "nih" else range(4, 6))]
+        for name in names:
+            (folder / place / name).write_bytes(b"film")
+        (folder / table).write_text("\n".join([head, *(f"{name},No Finding" for name in names)]))
+    split_cxr.main(folder, tmp_path / "out")
+    seen = nodule_real.seen_patients(str(tmp_path / "out" / "seen.csv"))
+    taken = {nodule_real.patient_of(path) for path in (tmp_path / "out" / "films").iterdir()}
+    assert seen == taken == {"10", "30", "50"}
+    assert {nodule_real.patient_of(path) for path in nodule_real.paths_of(folder)} - seen == {"20", "40"}
+
+
+def test_films_that_training_may_have_seen_are_spoken_of_where_no_list_was_given():
+    part = {"rows": {}, "left_out": None, "about": {"flow": "", "experiment": {"bundle": "", "data": "simulated"}}}
+    assert "No list" not in " ".join(nodule_sections.real(part))
+    for about in ({"flow": "nodule-flow"}, {"experiment": {"bundle": "nodule-default"}}):
+        assert "No list" in " ".join(nodule_sections.real({**part, "about": about}))
 
 
 def test_a_folder_that_is_not_there_is_told_and_none_is_no_fault(tmp_path, monkeypatch):

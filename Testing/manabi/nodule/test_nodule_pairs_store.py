@@ -214,3 +214,72 @@ def test_real_films_are_made_ready_once_and_named_by_number(tmp_path, monkeypatc
     (source / "new.png").write_bytes(b"new")
     with pytest.raises(InvalidInputError, match="other files"):
         write(tmp_path / "store", 3, films=source, chests=None)
+
+
+def write_dicom(path, patient):
+    from pydicom.dataset import FileDataset, FileMetaDataset
+    from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+
+    meta = FileMetaDataset()
+    meta.TransferSyntaxUID, meta.MediaStorageSOPInstanceUID = ExplicitVRLittleEndian, generate_uid()
+    meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.1.1"
+    data = FileDataset(str(path), {}, file_meta=meta, preamble=b"\0" * 128)
+    data.PatientID, data.Modality = patient, "DX"
+    data.save_as(path, enforce_file_format=True)
+
+
+@pytest.fixture
+def every_film_is_ready(monkeypatch):
+    from pairs_fixtures import chest
+
+    from manabi.nodule import pairs_films
+
+    one = chest()
+    film = np.clip(one.maps.sum(axis=0) / 26.0, 0, 1).astype(np.float32)
+
+    def ready(path, size):
+        return None if path.name.startswith("bad") else (film, one.lungs, one.hidden, 6.0)
+
+    monkeypatch.setattr(pairs_films, "ready", ready)
+    return pairs_films
+
+
+def test_films_of_one_patient_share_a_number_and_the_patient_is_not_named(tmp_path, every_film_is_ready):
+    library = every_film_is_ready.FilmLibrary
+    source = tmp_path / "films"
+    source.mkdir()
+    for name, patient in (("a.dcm", "DOE-7"), ("bad.dcm", "ROE-8"), ("c.dcm", "ROE-8"), ("d.dcm", "DOE-7")):
+        write_dicom(source / name, patient)
+    (source / "e.png").write_bytes(b"e")
+    write_dicom(source / "f.dcm", "")
+    found = library.build(tmp_path / "ready", source, 64)
+    assert [found.patient(k) for k in range(len(found))] == [0, 1, 0, 3, 4]
+    assert "DOE" not in (tmp_path / "ready" / "films.json").read_text()
+    store = write(tmp_path / "store", 6, films=source, chests=None)
+    assert set(store.chests) <= {0, 1, 3, 4}
+    assert store.chests != tuple(range(6))
+
+
+def test_pictures_are_those_of_the_patients_that_a_table_names(tmp_path, every_film_is_ready):
+    library = every_film_is_ready.FilmLibrary
+    for name in ("a.png", "b.png", "c.png"):
+        (tmp_path / name).write_bytes(name.encode())
+    table = tmp_path / "seen.csv"
+    table.write_text("film,patient\na.png,7\nb.png,\nc.png,7\n")
+    found = library.build(tmp_path / "ready", table, 64)
+    assert [found.patient(k) for k in range(3)] == [0, 1, 0]
+    table.write_text("film,patient\na.png,7\ngone.png,8\n")
+    with pytest.raises(InvalidInputError, match="1 of 2 films"):
+        library.build(tmp_path / "other", table, 64)
+    table.write_text("picture,patient\na.png,7\n")
+    with pytest.raises(InvalidInputError, match="column film"):
+        library.build(tmp_path / "other", table, 64)
+
+
+def test_a_library_from_before_patients_were_told_takes_each_film_for_itself(tmp_path, every_film_is_ready):
+    (tmp_path / "films").mkdir()
+    for name in ("a.png", "b.png"):
+        (tmp_path / "films" / name).write_bytes(name.encode())
+    found = every_film_is_ready.FilmLibrary.build(tmp_path / "ready", tmp_path / "films", 64)
+    del found.record["patients"]
+    assert [found.patient(k) for k in range(2)] == [0, 1]
