@@ -173,6 +173,7 @@ class _About:
 
     @classmethod
     def read(cls, noted: Mapping[str, Any]) -> _About:
+        """What :meth:`noted` wrote."""
         import numpy as np
 
         first, shape = (tuple(int(n) for n in noted[name]) for name in ("first", "shape"))
