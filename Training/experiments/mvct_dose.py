@@ -17,6 +17,7 @@ import numpy as np
 from manabi.mvct.density import DensityTable, kv_table, mv_table
 from manabi.mvct.dose_compare import BEAMS, TOLERANCE_PERCENT, Image, compare_dose
 from manabi.mvct.metrics import tissue_masks, tissue_stats
+from manabi.result import Table
 from manabi.volume import Volume
 from Training.experiments.mvct_bench import Plan, View, spread, straight, views
 from Training.experiments.mvct_networks import Job, jobs_of, long_arms, steps
@@ -63,27 +64,39 @@ def patient(job: Job) -> dict[str, Any]:
 
 def _patient(plan: Plan, view: View, number: int) -> dict[str, Any]:
     logger.info("dose: test patient %d", number + 1)
-    kv, mv = kv_table(), mv_table()
-    whole: dict[str, tuple[np.ndarray, DensityTable]] = {
-        REFERENCE: (view.target, kv), NATIVE: (view.source, mv), WRONG: (view.source, kv)
-    }  # fmt: skip
-    made = {name: straight(step(view.pair.source)) for name, step in steps(plan, KIND).items() if name != INPUT}
-    whole |= {name: (array, kv) for name, array in made.items()}
+    whole = _images(plan, view)
     target, low, high = _target(view, plan.settings.dose_slices)
     matrix = view.pair.target.reoriented().ijk_to_ras
     images = {name: Image(Volume(a[low:high], matrix, "CT", "HU", name), table) for name, (a, table) in whole.items()}
     done = compare_dose(images, Volume(target[low:high].astype(np.uint8), matrix, name="target"))
-    others = [name for name in images if name != REFERENCE]
-    rows = {f"{row[0]} {row[1]}": row for row in done.table.rows if DEPTH not in str(row[1])}
-    depths = [row for row in done.table.rows if DEPTH in str(row[1])]
+    return {
+        **_differences(done.table, [name for name in images if name != REFERENCE]),
+        "density": {name: _density(view, array, table) for name, (array, table) in whole.items()},
+    }
+
+
+def _images(plan: Plan, view: View) -> dict[str, tuple[np.ndarray, DensityTable]]:
+    """Every image of a patient with the table its HU are read by; converted ones with that of kilovoltage CT."""
+    kv, mv = kv_table(), mv_table()
+    found = {REFERENCE: (view.target, kv), NATIVE: (view.source, mv), WRONG: (view.source, kv)}
+    made = {name: straight(step(view.pair.source)) for name, step in steps(plan, KIND).items() if name != INPUT}
+    return found | {name: (array, kv) for name, array in made.items()}
+
+
+def _differences(table: Table, names: Sequence[str]) -> dict[str, Any]:
+    """What the comparison's table says: the reference's values, and how far each image lies from them.
+
+    Args:
+        table: of :func:`manabi.mvct.dose_compare.compare_dose`; its fourth column is the reference.
+        names: of the images in its columns after that.
+    """
+    rows = {f"{row[0]} {row[1]}": row for row in table.rows if DEPTH not in str(row[1])}
+    depths = [row for row in table.rows if DEPTH in str(row[1])]
     dose: dict[str, dict[str, float]] = {}
-    for n, name in enumerate(others, start=4):
+    for n, name in enumerate(names, start=4):
         dose[name] = {key: float(row[n] or 0.0) for key, row in rows.items()}
         dose[name][f"target {DEPTH}, largest"] = max(abs(float(row[n] or 0.0)) for row in depths)
-    return {
-        "dose": dose, "reference": {key: row[3] for key, row in rows.items()},
-        "density": {name: _density(view, array, table) for name, (array, table) in whole.items()},
-    }  # fmt: skip
+    return {"dose": dose, "reference": {key: row[3] for key, row in rows.items()}}
 
 
 def _target(view: View, slices: int) -> tuple[np.ndarray, int, int]:

@@ -73,6 +73,7 @@ def scored(job: Job) -> dict[str, Any]:
     plan, kind, name = job.plan, job.kind, str(job.which)
 
     def work() -> dict[str, Any]:
+        """Convert and score every test patient; the first one is shown."""
         seen = views(plan, kind)
         made = [steps(plan, kind)[name](view.pair.source) for view in seen]
         logger.info("%s: scoring %s", kind, name)
