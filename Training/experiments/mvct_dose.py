@@ -8,7 +8,7 @@ how large a difference the comparison can see.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -45,8 +45,8 @@ def run(plan: Plan) -> dict[str, Any]:
         "patients": len(rows), "beams": BEAMS, "target_mm": TARGET_MM, "slices": plan.settings.dose_slices,
         "tolerance_percent": TOLERANCE_PERCENT,
         "reference": {q: value_of(_column(rows, "reference", q)) for q in quantities},
-        "rows": {name: {q: value_of(_values(rows, name, q)) for q in quantities} for name in names},
-        "off": {name: {q: value_of(np.abs(_values(rows, name, q))) for q in quantities} for name in names},
+        "rows": {name: _over_patients(rows, name, quantities, np.positive) for name in names},
+        "off": {name: _over_patients(rows, name, quantities, np.abs) for name in names},
         "harm": {name: harm(rows, name, quantities) for name in names if name not in (NATIVE, WRONG)},
         "density": {name: _densities(rows, name) for name in (*names, REFERENCE)},
     }  # fmt: skip
@@ -138,6 +138,13 @@ def _values(rows: Sequence[Mapping[str, Any]], name: str, quantity: str) -> np.n
     """Difference from the reference; of the gamma rate, which is no difference, what is lacking to 100 %."""
     values = np.array([float(row["dose"][name].get(quantity, np.nan)) for row in rows])
     return values - 100.0 if GAMMA in quantity else values
+
+
+def _over_patients(
+    rows: Sequence[Mapping[str, Any]], name: str, quantities: Sequence[str], of: Callable[[np.ndarray], np.ndarray]
+) -> dict[str, Any]:  # fmt: skip
+    """A function of an image's differences from the reference, per quantity."""
+    return {quantity: value_of(of(_values(rows, name, quantity))) for quantity in quantities}
 
 
 def _column(rows: Sequence[Mapping[str, Any]], part: str, name: str) -> np.ndarray:
