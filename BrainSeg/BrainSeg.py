@@ -19,8 +19,8 @@ from BrainSegLib.parameters import BrainSegParameterNode
 from BrainSegLib.sections import Sections
 
 from manabi_slicer import bridge, sample_data, self_test
-from manabi_slicer.logic import ManabiLogic
 from manabi_slicer.module import ManabiModule
+from manabi_slicer.tasks_logic import TasksLogic
 from manabi_slicer.widget import ManabiWidget
 
 if TYPE_CHECKING:
@@ -88,7 +88,6 @@ class BrainSegWidget(ManabiWidget):
 
     sample = SAMPLE
     batchColumns = BATCH_COLUMNS
-    sections: Sections | None = None
     task = tasks.STRUCTURES
     """What :meth:`request` asks for; another one than the structures only while its button starts it."""
 
@@ -96,17 +95,14 @@ class BrainSegWidget(ManabiWidget):
         """The module's logic."""
         return BrainSegLogic()
 
+    def createSections(self) -> Sections:
+        """Numbers, propagation, missing contrast and maps."""
+        return Sections(self)
+
     def setup(self) -> None:
         """Build the panel."""
         ManabiWidget.setup(self)
-        self.sections = Sections(self)
         self.runPanel.ui.undoButton.toolTip = _("Put everything back as it was before the last run or Accept")
-        self.onParametersChanged()
-
-    def letGo(self) -> None:
-        """The segments are followed no longer."""
-        if self.sections is not None:
-            self.sections.let_go()
 
     def reasonNotToApply(self, parameterNode: Any) -> str:
         """Why Apply cannot be pressed yet."""
@@ -132,32 +128,17 @@ class BrainSegWidget(ManabiWidget):
         """What the pressed button asks for; the structures for export and batch."""
         return requests.request_of(self.logic, parameterNode, self.task)
 
-    def onParametersChanged(self, caller: Any = None, event: Any = None) -> None:
-        """A choice changed."""
-        ManabiWidget.onParametersChanged(self, caller, event)
-        if self.sections is not None:
-            self.sections.refresh()
-
-    def outputsChanged(self, outputs: Mapping[str, vtkMRMLNode]) -> None:
-        """Volumes in the panel, and what the sections have to show."""
-        if self.sections is not None:
-            self.sections.fill(outputs)
-
-    def showResult(self, outputs: Nodes, inputNode: vtkMRMLNode) -> None:
-        """Arrange the views for what was made."""
-        if self.sections is not None:
-            self.sections.show(outputs)
-
     def _showWarnings(self, outputs: Nodes) -> None:
         """What a reader must know of everything that was made from the chosen image."""
         p = self._parameterNode
         ManabiWidget._showWarnings(self, self.logic.allOutputsOf(p.inputVolume if p is not None else None))
 
 
-class BrainSegLogic(ManabiLogic):
+class BrainSegLogic(TasksLogic):
     """BrainSeg without its panel. ``options`` everywhere are those of :class:`BrainSegLib.tasks.Options`."""
 
     methodName = "brain"
+    taskNames = tasks.TASKS
     parameterNodeClass = BrainSegParameterNode
 
     def process(
@@ -249,13 +230,15 @@ class BrainSegLogic(ManabiLogic):
         """
         from BrainSegLib import propagation
 
-        return propagation.accept(inputVolume, self.outputsOf(inputVolume, tasks.PROPAGATE), self.methodName)
+        outputs = self.outputsOf(inputVolume, tasks.PROPAGATE)
+        return propagation.accept(inputVolume, outputs, self.keyOf(tasks.PROPAGATE))
 
     def discardPropagation(self, inputVolume: vtkMRMLScalarVolumeNode) -> None:
         """Take the preview of an image away; raises InvalidInputError when there is none."""
         from BrainSegLib import propagation
 
-        propagation.discard(inputVolume, self.outputsOf(inputVolume, tasks.PROPAGATE), self.methodName)
+        outputs = self.outputsOf(inputVolume, tasks.PROPAGATE)
+        propagation.discard(inputVolume, outputs, self.keyOf(tasks.PROPAGATE))
 
     def copyToCorrect(self, inputVolume: vtkMRMLScalarVolumeNode) -> vtkMRMLSegmentationNode:
         """A copy of the automatic result to correct by hand; raises InvalidInputError when there is none."""
@@ -287,10 +270,6 @@ class BrainSegLogic(ManabiLogic):
 
     # --- what is there ------------------------------------------------------------------------------
 
-    def outputsOf(self, inputNode: vtkMRMLNode | None, task: str = tasks.STRUCTURES) -> Nodes:
-        """The outputs of a task for an input that are in the scene, whenever they were made."""
-        return bridge.find_outputs(inputNode, tasks.key_of(self.methodName, task)) if inputNode is not None else {}
-
     def allOutputsOf(self, inputNode: vtkMRMLNode | None) -> Nodes:
         """The outputs of all tasks; the keys of all but the structures begin with their task."""
         others = {task: self.outputsOf(inputNode, task) for task in tasks.TASKS[1:]}
@@ -303,28 +282,9 @@ class BrainSegLogic(ManabiLogic):
         said = [text for node in reports for text in bridge.read_report(node)["warnings"]]
         return list(dict.fromkeys(said))
 
-    def resultOf(self, inputNode: vtkMRMLNode, volumes: bool = True) -> Result:
-        """As of the base class; where there are no structures, the synthetic image, and so on."""
-        outputs = next((found for task in tasks.TASKS if (found := self.outputsOf(inputNode, task))), {})
-        return bridge.result_from_nodes(
-            {key: node for key, node in outputs.items() if volumes or not key.startswith("volumes/")}
-        )
-
-    def canUndo(self, inputNode: vtkMRMLNode | None) -> bool:
-        """Whether the last change of the scene was one of this module's for this input."""
-        keys = [tasks.key_of(self.methodName, task) for task in tasks.TASKS if inputNode is not None]
-        return any(bridge.can_undo(inputNode, key) for key in keys)
-
-    def keep(
-        self, result: Result, inputs: Sequence[vtkMRMLNode | None], chosen: Mapping[str, vtkMRMLNode] | None = None
-    ) -> Nodes:  # fmt: skip
-        """Put a result into the scene, in the place of the former one of the same task and input."""
-        task = tasks.task_of(result.provenance.get("parameters", {}))
-        title = self.method.title if task == tasks.STRUCTURES else f"{self.method.title} {task}"
-        return bridge.result_to_nodes(
-            result, method=tasks.key_of(self.methodName, task), title=title, input_node=inputs[0],
-            chosen=chosen or {}, inputs=list(inputs),
-        )  # fmt: skip
+    def taskOf(self, parameters: Mapping[str, Any]) -> str:
+        """Which task a run's parameters ask for."""
+        return tasks.task_of(parameters)
 
     def _keep(self, request: Request, result: Result, watch: Watch | None = None) -> Nodes:
         from BrainSegLib import propagation
@@ -332,10 +292,7 @@ class BrainSegLogic(ManabiLogic):
 
         if isinstance(request, PropagateRequest) and request.painted is not None:
             return propagation.keep(self, result, request.painted, watch)
-        return ManabiLogic._keep(self, request, result, watch)
-
-    def _kind(self, request: Request) -> str:
-        return f"{ManabiLogic._kind(self, request)}|{tasks.task_of(request.parameters)}"
+        return TasksLogic._keep(self, request, result, watch)
 
 
 class BrainSegTest(ScriptedLoadableModuleTest):

@@ -16,7 +16,7 @@ if not (Path(__file__).resolve().parent / "manabi_slicer").is_dir():  # run from
 
 from MVCTConvertLib import numbers
 from MVCTConvertLib.parameters import Converter, MVCTConvertParameterNode, Uncertainty
-from MVCTConvertLib.sections import Sections, choose_file
+from MVCTConvertLib.sections import Sections
 
 from manabi_slicer import interaction, sample_data, self_test
 from manabi_slicer.logic import ManabiLogic
@@ -27,7 +27,7 @@ from manabi_slicer.slots import calling
 from manabi_slicer.widget import ManabiWidget
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from slicer import vtkMRMLNode, vtkMRMLScalarVolumeNode
 
@@ -86,25 +86,20 @@ class MVCTConvertWidget(ManabiWidget):
 
     sample = SAMPLE
     batchColumns = BATCH_COLUMNS
-    sections: Sections | None = None
 
     def createLogic(self) -> MVCTConvertLogic:
         """The module's logic."""
         return MVCTConvertLogic()
 
+    def createSections(self) -> Sections:
+        """Verdict, comparison, maps and numbers."""
+        return Sections(self)
+
     def setup(self) -> None:
         """Build the panel."""
         ManabiWidget.setup(self)
-        self.sections = Sections(self)
         for name in ("densitySource", "densityTarget"):
             getattr(self.ui, f"{name}Button").connect("clicked(bool)", calling(self.onTableButton, name))
-        self.onParametersChanged()
-        self.refreshOutputs()
-
-    def letGo(self) -> None:
-        """Nothing takes turns any longer, and no volume for comparing is left."""
-        if self.sections is not None:
-            self.sections.let_go()
 
     def enter(self) -> None:
         """The module is opened."""
@@ -144,22 +139,6 @@ class MVCTConvertWidget(ManabiWidget):
         """Both CTs of the simulated patient are chosen."""
         parameterNode.inputVolume, parameterNode.referenceVolume = nodes
 
-    def onParametersChanged(self, caller: Any = None, event: Any = None) -> None:
-        """A choice changed; the views follow."""
-        ManabiWidget.onParametersChanged(self, caller, event)
-        if self.sections is not None:
-            self.sections.refresh()
-
-    def showResult(self, outputs: Nodes, inputNode: vtkMRMLNode) -> None:
-        """Input, converted and comparison side by side, with the histogram and the HU check below."""
-        if self.sections is not None:
-            self.sections.show(outputs)
-
-    def outputsChanged(self, outputs: Mapping[str, vtkMRMLNode]) -> None:
-        """Verdict, HU check and buttons in the panel."""
-        if self.sections is not None:
-            self.sections.fill(outputs)
-
     def _showWarnings(self, outputs: Nodes) -> None:
         """What a reader must know and the verdict does not tell."""
         warnings = numbers.untold(self.logic.warningsOf(outputs), outputs)
@@ -173,7 +152,7 @@ class MVCTConvertWidget(ManabiWidget):
 
     def onTableButton(self, name: str) -> None:
         """Choose a site's table of densities."""
-        path = choose_file(_("Table of HU and relative electron density"), _("Tables (*.csv)"))
+        path = interaction.ask_file(_("Table of HU and relative electron density"), _("Tables (*.csv)"))
         if path and self._parameterNode is not None:
             setattr(self._parameterNode, name, path)
 
@@ -334,7 +313,7 @@ class MVCTConvertTest(ScriptedLoadableModuleTest):
         self.assertLess(np.abs(after - target)[body].mean(), 0.75 * np.abs(before - target)[body].mean())
         self.assertLess(np.abs(after - target)[soft].mean(), np.abs(before - target)[soft].mean())
         self.assertGreater(after.max(), 0.9 * before.max())
-        self.assertEqual(_corners(megavoltage), _corners(converted))
+        self.assertEqual(self_test.bounds_of(megavoltage), self_test.bounds_of(converted))
         self.assertIn("simulated", outputs["report"].GetText())
 
     def test_what_is_shown_of_a_result_is_there(self) -> None:
@@ -346,7 +325,7 @@ class MVCTConvertTest(ScriptedLoadableModuleTest):
         outputs = MVCTConvertLogic().process(megavoltage, referenceVolume=kilovoltage, converter="nlm", device="cpu")
         converted = outputs["volumes/converted"]
         before, after = (slicer.util.arrayFromVolume(node).astype(float) for node in (megavoltage, converted))
-        self.assertEqual(_corners(megavoltage), _corners(converted))
+        self.assertEqual(self_test.bounds_of(megavoltage), self_test.bounds_of(converted))
         self.assertTrue((after[:, :4, :4] == before[:, :4, :4]).all())
         change = slicer.util.arrayFromVolume(outputs["volumes/difference"])
         self.assertLess(np.abs(after - before - change).max(), 1.0)
@@ -356,20 +335,4 @@ class MVCTConvertTest(ScriptedLoadableModuleTest):
 
     def test_wrong_image_is_refused_and_leaves_nothing(self) -> None:
         """An empty image is refused with a reason, and no node is added."""
-        import numpy as np
-
-        from manabi.errors import InvalidInputError
-
-        self_test.need_packages(self)
-        node = slicer.util.addVolumeFromArray(np.zeros((16, 64, 64), np.int16))
-        count = slicer.mrmlScene.GetNumberOfNodes()
-        with self.assertRaises(InvalidInputError):
-            MVCTConvertLogic().process(node)
-        self.assertEqual(slicer.mrmlScene.GetNumberOfNodes(), count)
-
-
-def _corners(node: vtkMRMLScalarVolumeNode) -> tuple[float, ...]:
-    """The bounds of a volume in RAS mm, rounded to a nanometre."""
-    bounds = [0.0] * 6
-    node.GetRASBounds(bounds)
-    return tuple(round(b, 6) for b in bounds)
+        self_test.check_refused(self, MVCTConvertLogic().process, (16, 64, 64))

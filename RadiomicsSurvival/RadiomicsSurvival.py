@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import sys
-from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Unpack
 
 from slicer.i18n import tr as _
@@ -19,11 +17,11 @@ from RadiomicsSurvivalLib import requests, sample, tasks
 from RadiomicsSurvivalLib.labels import drawn
 from RadiomicsSurvivalLib.parameters import RadiomicsSurvivalParameterNode, Task
 from RadiomicsSurvivalLib.sections import Sections
-from RadiomicsSurvivalLib.tasks_logic import TasksLogic
+from RadiomicsSurvivalLib.tasks_logic import RadiomicsLogic
 
-from manabi_slicer import bridge, exporting, interaction, sample_data, self_test
+from manabi_slicer import bridge, sample_data, self_test
 from manabi_slicer.module import ManabiModule
-from manabi_slicer.widget import ManabiWidget
+from manabi_slicer.tasks_widget import TasksWidget
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -75,33 +73,23 @@ def loadSampleData() -> list[vtkMRMLScalarVolumeNode | vtkMRMLSegmentationNode]:
     return sample_data.load(SAMPLE)
 
 
-class RadiomicsSurvivalWidget(ManabiWidget):
+class RadiomicsSurvivalWidget(TasksWidget):
     """The panel: what is RadiomicsSurvival's own; the rest is in :class:`manabi_slicer.widget.ManabiWidget`."""
 
     sample = SAMPLE
     batchColumns = BATCH_COLUMNS
-    sections: Sections | None = None
-    _shownTask: Task | None = None
 
     def createLogic(self) -> RadiomicsSurvivalLogic:
         """The module's logic."""
         return RadiomicsSurvivalLogic()
 
-    def setup(self) -> None:
-        """Build the panel."""
-        ManabiWidget.setup(self)
-        self.sections = Sections(self)
-        self.onParametersChanged()
-        self.refreshOutputs()
-
-    def letGo(self) -> None:
-        """The segments are followed no longer."""
-        if self.sections is not None:
-            self.sections.let_go()
+    def createSections(self) -> Sections:
+        """Features, the patient's risk, and cohort."""
+        return Sections(self)
 
     def selectDefaults(self, parameterNode: Any) -> None:
         """Choose the first image and the first segmentation of the scene."""
-        ManabiWidget.selectDefaults(self, parameterNode)
+        TasksWidget.selectDefaults(self, parameterNode)
         if not parameterNode.segmentation:
             parameterNode.segmentation = next(iter(drawn()), None)
 
@@ -115,7 +103,7 @@ class RadiomicsSurvivalWidget(ManabiWidget):
 
     def reasonNotToApply(self, parameterNode: Any) -> str:
         """Why Apply cannot be pressed yet."""
-        first = "" if parameterNode.task == Task.COHORT else ManabiWidget.reasonNotToApply(self, parameterNode)
+        first = "" if parameterNode.task == Task.COHORT else TasksWidget.reasonNotToApply(self, parameterNode)
         return first or requests.reason(parameterNode, self.modelsPanel.current())
 
     def request(self, parameterNode: Any) -> Request:
@@ -125,17 +113,6 @@ class RadiomicsSurvivalWidget(ManabiWidget):
     def _batchRequest(self) -> Request:
         return requests.batch_request(self._parameterNode or self.logic.getParameterNode(), self.modelsPanel.current())
 
-    def onParametersChanged(self, caller: Any = None, event: Any = None) -> None:
-        """A choice changed; where another part was opened, its result is shown."""
-        ManabiWidget.onParametersChanged(self, caller, event)
-        p = self._parameterNode
-        if self.sections is None or p is None:
-            return
-        self.sections.refresh()
-        if p.task != self._shownTask:
-            self._shownTask = p.task
-            self.refreshOutputs()
-
     def inputNodes(self) -> dict[str, vtkMRMLNode | None]:
         """The nodes that the open part takes, by the method's names; none for a cohort."""
         p = self._parameterNode
@@ -143,66 +120,17 @@ class RadiomicsSurvivalWidget(ManabiWidget):
             return {"image": None}
         return {"image": p.inputVolume, "second": p.secondVolume, "mask": p.segmentation}
 
-    def shownOutputs(self) -> Nodes:
-        """The outputs of the open part: of the chosen image, or of the cohort."""
-        p = self._parameterNode
-        if p is None:
-            return {}
-        return self.logic.outputsOf(self._outputsInput(), p.task.value)
-
-    def refreshOutputs(self) -> None:
-        """Show the outputs of the open part that are in the scene."""
-        outputs = self.shownOutputs()
-        self.runPanel.setResultActions(
-            has_result=bool(outputs),
-            can_undo=self._parameterNode is not None and self.logic.canUndo(self._outputsInput()),
-        )
-        self._showWarnings(outputs)
-        self.outputsChanged(outputs)
-
-    def outputsChanged(self, outputs: Mapping[str, vtkMRMLNode]) -> None:
-        """Show the numbers in the panel."""
-        if self.sections is not None:
-            self.sections.fill(outputs)
-
-    def showResult(self, outputs: Nodes, inputNode: vtkMRMLNode | None) -> None:
-        """Arrange the views for what was made."""
-        if self.sections is not None:
-            self.sections.show(outputs, inputNode)
-
-    def onShowButton(self) -> None:
-        """Arrange the views for the result of the open part."""
-        outputs = self.shownOutputs()
-        if outputs and interaction.has_views():
-            self.showResult(outputs, self.inputNodes()["image"])
-
-    def onExport(self, imageFormat: str) -> None:
-        """Ask for a place, and write the result of the open part into a new folder there."""
-        p = self._parameterNode
-        if p is None:
-            return
-        target: Any = SimpleNamespace(
-            methodName=self.logic.methodName, export=partial(self.logic.export, task=p.task.value)
-        )
-        try:
-            folder = exporting.ask_and_export(target, self.inputNodes(), imageFormat)
-            if folder:
-                self.runPanel.setStatus(_("Exported to {folder}").format(folder=folder))
-        except Exception as error:  # the edge of the panel
-            self.tell(error)
+    def takesImage(self) -> bool:
+        """Whether the open part takes an image; a cohort does not."""
+        return self._parameterNode.task != Task.COHORT
 
     def _onDone(self, run: Run, outputs: Nodes) -> None:
-        if self._parameterNode is not None and tasks.task_of(run.request.parameters) == tasks.COHORT:
+        if self._parameterNode is not None and self.logic.taskOf(run.request.parameters) == tasks.COHORT:
             self._parameterNode.fittedFolder = str(run.request.parameters["bundle_folder"])
-        ManabiWidget._onDone(self, run, outputs)
-
-    def _outputsInput(self) -> Any:
-        """The node that the outputs of the open part belong to."""
-        p = self._parameterNode
-        return self.logic.cohortNode() if p.task == Task.COHORT else p.inputVolume
+        TasksWidget._onDone(self, run, outputs)
 
 
-class RadiomicsSurvivalLogic(TasksLogic):
+class RadiomicsSurvivalLogic(RadiomicsLogic):
     """RadiomicsSurvival without its panel."""
 
     methodName = "radiomics"

@@ -122,6 +122,7 @@ def known_features(model: CoarseToFine, looks: Looks, subjects: Subjects) -> dic
     """Mean and spread of the deepest features over training images, and how far validation images lie from them."""
 
     def seen(group: list[Subject], count: int, seed: int) -> np.ndarray:
+        """The deepest features of so many drawn images, ``(count, d)``."""
         rows = []
         for n in range(count):
             example = drawn(group, np.random.default_rng([seed, n]), looks, STEP)

@@ -8,7 +8,6 @@ says :mod:`Training.brain_labels`.
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import logging
@@ -31,7 +30,7 @@ from manabi.volume import Volume
 from Training.brain_data import Size, Subject, Subjects, by_split
 from Training.brain_labels import FORMAT, UNKNOWN, Scan, labelled_scan, parse_label_map
 from Training.brain_synth import Example, Looks, bias_field, resolved
-from Training.cohort import PHANTOMS, CohortCase, check_cohort, read_table, split_cases
+from Training.cohort import PHANTOMS, CohortCase, check_cohort, read_rows, split_cases
 from Training.phantom_cache import load_case, phantom_cases
 from Training.slices_data import spread
 
@@ -217,13 +216,10 @@ def open_scans(data: str, recipe: BrainRecipe, cache: Path) -> Subjects:
 
 def read_scans(path: Path, cache: Path) -> list[ScanCase]:
     """The rows of a table, with where their prepared images are or will be."""
-    rows = read_table(path, ("image", "labels"))
-    text = path.read_text(encoding="utf-8-sig")
-    header = text.partition("\n")[0]
-    maps = [row.get("label_map") for row in csv.DictReader(text.splitlines(), delimiter=max(",;\t", key=header.count))]
     cases = []
-    for row, label_map in zip(rows, maps, strict=True):
-        case = ScanCase(row.name, row.group, row.split, row.files, label_map=(label_map or "").strip())
+    for row in read_rows(path, ("image", "labels")):
+        known, label_map = row.case, row.cells.get("label_map", "")
+        case = ScanCase(known.name, known.group, known.split, known.files, label_map=label_map)
         if case.label_map:
             parse_label_map(case.name, case.label_map)
         cases.append(replace(case, prepared=cache / "scans" / f"{_key(case)}.npz"))

@@ -7,7 +7,6 @@ group are written to splits.json and into messages: give pseudonyms, not names.
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import re
@@ -19,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from manabi.batch.spreadsheet import read_sheet
 from manabi.context import Context
 from manabi.errors import GeometryError, InvalidInputError, ManabiError
 from manabi.io.atomic import atomic_file
@@ -152,22 +152,50 @@ def _phantoms(seed: int, count: int, phantom: str | None, cache: Path, **options
 
 def read_table(path: Path, columns: Sequence[str] = ("input", "target")) -> list[CohortCase]:
     """The cases of a CSV (comma, semicolon or tab); raises InvalidInputError naming the row that is wrong."""
+    return [row.case for row in read_rows(path, columns)]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of a cohort's table.
+
+    Attributes:
+        number: the line of the file that it stands on.
+        case: what it says of a case.
+        cells: all of it, by column; empty where the row is too short.
+    """
+
+    number: int
+    case: CohortCase
+    cells: Mapping[str, str]
+
+
+def read_rows(path: Path, columns: Sequence[str] = ("input", "target")) -> list[Row]:
+    """The rows of a cohort's table, for methods whose tables hold more than images.
+
+    Args:
+        path: of the CSV (comma, semicolon or tab).
+        columns: of images, which every row must name.
+
+    Raises:
+        InvalidInputError: naming the row that is wrong.
+    """
     if not path.is_file():
         raise InvalidInputError(f"No cohort {str(path)!r}: expected a CSV file, or phantoms:SEED:COUNT.")
-    text = path.read_text(encoding="utf-8-sig")
-    header = text.partition("\n")[0]
-    rows = list(csv.DictReader(text.splitlines(), delimiter=max(",;\t", key=header.count)))
+    sheet = read_sheet(path)
     wanted = ("case", *columns)
-    missing = [name for name in wanted if not rows or name not in rows[0]]
+    missing = [name for name in wanted if not sheet.lines or name not in sheet.columns]
     if missing:
         raise InvalidInputError(f"The cohort needs rows and the columns {', '.join(wanted)}; missing: {missing}.")
-    cases = [_row(number, row, path.parent, columns) for number, row in enumerate(rows, start=2)]
-    _check_names(cases)
-    return cases
+    rows, blank = [], dict.fromkeys(sheet.columns, "")
+    for (number, _), given in zip(sheet.lines, sheet.rows, strict=True):
+        cells = blank | given
+        rows.append(Row(number, _case(number, cells, path.parent, columns), cells))
+    _check_names([row.case for row in rows])
+    return rows
 
 
-def _row(number: int, row: Mapping[str, str | None], base: Path, columns: Sequence[str]) -> CohortCase:
-    cells = {key: (value or "").strip() for key, value in row.items() if isinstance(key, str)}
+def _case(number: int, cells: Mapping[str, str], base: Path, columns: Sequence[str]) -> CohortCase:
     empty = [name for name in ("case", *columns) if not cells[name]]
     if empty:
         raise InvalidInputError(f"Row {number} of the cohort has nothing under {', '.join(empty)}.")

@@ -151,6 +151,7 @@ def remembered(convert: Convert) -> Convert:
     known: dict[str, Volume] = {}
 
     def once(volume: Volume) -> Volume:
+        """The answer, from memory where this image was shown before."""
         key = pixel_sha256(volume.array)
         if key not in known:
             known[key] = convert(volume)

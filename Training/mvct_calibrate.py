@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from manabi.context import Context
+from manabi.errors import InvalidInputError
 from manabi.mvct import pipeline
 from manabi.mvct.baselines import Histogram
 from manabi.mvct.convert import Settings
@@ -140,7 +141,11 @@ def _converted(
 
 
 def uncertainty_factor(pairs: Sequence[TestPair], model: Model, context: Context) -> float | None:
-    """What the spread over mirrored copies must be multiplied with to be the error's; None without pairs."""
+    """What the spread over mirrored copies must be multiplied with to be the error's; None without pairs.
+
+    Raises:
+        InvalidInputError: for a baseline, which has no spread.
+    """
     spreads, errors = [], []
     parameters = MVCTParameters.of({"uncertainty": "flips", "residual": False})
     for pair in pairs:
@@ -149,7 +154,8 @@ def uncertainty_factor(pairs: Sequence[TestPair], model: Model, context: Context
         done = pipeline.convert(work, body, model, parameters, context)
         inside = work.mask_to_straight(body)
         truth = np.asarray(pair.target.reoriented().array, np.float32)
-        assert done.spread is not None
+        if done.spread is None:
+            raise InvalidInputError("Only a trained converter has an uncertainty to scale; this model is a baseline.")
         step = max(1, int(inside.sum()) // VOXELS)
         spreads.append(done.spread[inside][::step])
         errors.append((done.after - truth)[inside][::step])

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
+from manabi.bundle import MALFORMED
 from manabi.errors import CorruptModelError, InvalidInputError
 from manabi.networks.converter_pair import ConverterPair
 from manabi.networks.patch_discriminator import PatchDiscriminator
@@ -231,7 +233,7 @@ class VggStart(nn.Module):
             state = torch.load(path, map_location="cpu", weights_only=True)
             for key in ("features.0.weight", "features.0.bias", "features.2.weight", "features.2.bias"):
                 self.register_buffer(key.replace(".", "_"), state[key].float(), persistent=False)
-        except Exception as error:
+        except (*MALFORMED, OSError, UnpicklingError) as error:
             raise CorruptModelError(
                 f"{path.name} is not torchvision's state of VGG16 ({type(error).__name__}: {error})."
             ) from error

@@ -15,15 +15,15 @@ Names of files stay where they are: a patient of a folder is called by a number.
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from manabi.batch.spreadsheet import read_sheet
 from manabi.errors import InvalidInputError
 from manabi.volume import Volume
-from Training.cohort import PHANTOMS, SPLITS, CohortCase, read_table
+from Training.cohort import PHANTOMS, SPLITS, CohortCase, read_rows
 from Training.mvct_simulate import KvctJob, PhantomJob, SimulationSettings, phantom_jobs
 
 SOURCE, TARGET = "source", "target"
@@ -169,42 +169,19 @@ def _unpaired(sources: Path, targets: Path, prefix: str) -> list[Person]:
 
 def _table(path: Path) -> list[Person]:
     """Patients of a CSV, of either form."""
-    header = _header(path)
+    if not path.is_file():
+        raise InvalidInputError(
+            f"No data {str(path)!r}: expected a CSV file, MVCT_FOLDER::KVCT_FOLDER, kvct:FOLDER or phantoms:SEED:COUNT."
+        )
+    header = read_sheet(path).columns
     if "domain" not in header and {"input", "target"} <= set(header):
-        return [_pair(case) for case in read_table(path, ("input", "target"))]
+        return [_pair(row.case) for row in read_rows(path, ("input", "target"))]
     if not {"domain", "image"} <= set(header):
         raise InvalidInputError(
             "The table needs the columns case, domain, image, or case, input, target, in small letters; it has "
             f"{', '.join(header)}."
         )
-    domains = _domains(path)
-    return _grouped([_scan(case, domains[case.name]) for case in read_table(path, ("image",))])
-
-
-def _header(path: Path) -> list[str]:
-    if not path.is_file():
-        raise InvalidInputError(
-            f"No data {str(path)!r}: expected a CSV file, MVCT_FOLDER::KVCT_FOLDER, kvct:FOLDER or phantoms:SEED:COUNT."
-        )
-    return _rows(path)[0]
-
-
-def _rows(path: Path) -> list[list[str]]:
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines() or [""]
-    except UnicodeDecodeError as error:
-        raise InvalidInputError(
-            f"The table {str(path)!r} is not in UTF-8. In Excel, save it as 'CSV UTF-8 (comma delimited)'."
-        ) from error
-    delimiter = max(",;\t", key=lines[0].count)
-    return [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=delimiter) if row] or [[]]
-
-
-def _domains(path: Path) -> dict[str, str]:
-    """Domain of every case."""
-    header, *rows = _rows(path)
-    case, domain = header.index("case") if "case" in header else 0, header.index("domain")
-    return {row[case]: row[domain].lower() for row in rows if len(row) > max(case, domain)}
+    return _grouped([_scan(row.case, row.cells.get("domain", "").lower()) for row in read_rows(path, ("image",))])
 
 
 def _scan(case: CohortCase, domain: str) -> Scan:

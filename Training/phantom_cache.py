@@ -83,14 +83,19 @@ def load_case(folder: Path) -> Case:
     return Case(result.volumes, result.labelmaps, result.measurements, record["parameters"])
 
 
+class _Undocumented(ast.NodeTransformer):
+    """A program without its docstrings."""
+
+    def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
+        """Leave out texts that stand alone."""
+        return None if isinstance(node.value, ast.Constant) else node
+
+
 def code_hash(folder: Path) -> str:
     """SHA-256 of what the Python files of a folder do; comments and docstrings do not count."""
     digest = hashlib.sha256()
     for path in sorted(folder.glob("*.py")):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
-                node.value.value = None
+        tree = _Undocumented().visit(ast.parse(path.read_text(encoding="utf-8")))
         digest.update(f"{path.name}:{ast.dump(tree)}".encode())
     return digest.hexdigest()
 

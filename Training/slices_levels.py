@@ -39,7 +39,7 @@ class Level:
         return f"{self.marker}_{self.kind}"
 
 
-def read_level(where: str, marker: str, row: Mapping[str, str | None], columns: Sequence[str]) -> Level:
+def read_level(where: str, marker: str, row: Mapping[str, str], columns: Sequence[str]) -> Level:
     """A marker's cell of a row.
 
     Args:
@@ -52,7 +52,7 @@ def read_level(where: str, marker: str, row: Mapping[str, str | None], columns: 
         InvalidInputError: for two positions of one marker, or a cell that is no number where one is expected.
     """
     own = [f"{marker}_{kind}" for kind in KINDS if f"{marker}_{kind}" in columns]
-    cells = {column: (row[column] or "").strip() for column in own}
+    cells = {column: row[column].strip() for column in own}
     filled = [column for column, text in cells.items() if text]
     if len(filled) > 1:
         raise InvalidInputError(f"{where}: {marker} is given twice, in {' and '.join(filled)}. Keep one.")

@@ -15,11 +15,9 @@ in every case: the network does not learn it from this table.
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,7 +30,7 @@ from manabi.slices.prepare import InputSettings
 from manabi.slices.reading import MARKERS, NAMES
 from manabi.slices.stack import AxialStack
 from manabi.volume import Volume
-from Training.cohort import SPLITS, CohortCase, check_cohort, read_table, split_cases
+from Training.cohort import SPLITS, CohortCase, Row, check_cohort, read_rows, split_cases
 from Training.slices_data import FORMAT, STEP_MM, SliceCase, load, reduce_case, save, spread
 from Training.slices_levels import KINDS, Level, level_mm, read_level
 from Training.slices_split import Split
@@ -108,23 +106,20 @@ def read_labels(path: Path) -> list[LabelledCase]:
     Raises:
         InvalidInputError: naming row and column.
     """
-    cases = read_table(path, ("image",))
-    text = path.read_text(encoding="utf-8-sig")
-    header = text.partition("\n")[0]
-    rows = list(csv.DictReader(text.splitlines(), delimiter=max(",;\t", key=header.count)))
-    columns = [column for column in (rows[0] or {}) if column in {f"{m}_{kind}" for m in MARKERS for kind in KINDS}]
+    rows = read_rows(path, ("image",))
+    columns = [column for column in rows[0].cells if column in {f"{m}_{kind}" for m in MARKERS for kind in KINDS}]
     if not columns:
         raise InvalidInputError(
             f"The table has no marker: expected columns like {MARKERS[0]}_slice or {MARKERS[1]}_mm (endings "
-            f"{', '.join(KINDS)}); got {', '.join(str(c) for c in rows[0])}."
+            f"{', '.join(KINDS)}); got {', '.join(rows[0].cells)}."
         )
-    pairs = enumerate(zip(cases, rows, strict=True), start=2)
-    return [_labelled(case, number, row, columns) for number, (case, row) in pairs]
+    return [_labelled(row, columns) for row in rows]
 
 
-def _labelled(case: CohortCase, number: int, row: Mapping[str, str | None], columns: list[str]) -> LabelledCase:
-    labelled = LabelledCase(case.name, case.group, case.split, case.files, row=number)
-    levels = tuple(read_level(labelled.where, marker, row, columns) for marker in MARKERS)
+def _labelled(row: Row, columns: list[str]) -> LabelledCase:
+    case = row.case
+    labelled = LabelledCase(case.name, case.group, case.split, case.files, row=row.number)
+    levels = tuple(read_level(labelled.where, marker, row.cells, columns) for marker in MARKERS)
     given = [m for m, level in enumerate(levels) if level.kind]
     if not given:
         raise InvalidInputError(

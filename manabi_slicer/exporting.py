@@ -36,8 +36,16 @@ def add_menu(button: Any, on_chosen: Callable[[str], None]) -> None:
     button.setMenu(menu)
 
 
-def ask_and_export(logic: ManabiLogic, nodes: Mapping[str, vtkMRMLNode | None], image_format: str) -> str:
+def ask_and_export(
+    logic: ManabiLogic, nodes: Mapping[str, vtkMRMLNode | None], image_format: str, **options: Any
+) -> str:  # fmt: skip
     """Ask for a place and write a new folder there; returns it, empty where the user changed his mind.
+
+    Args:
+        logic: the module's.
+        nodes: input nodes by the method's input names.
+        image_format: one of :data:`FORMATS`.
+        options: of the logic's ``export``.
 
     Raises:
         ManabiError: when there is no result, or it could not be written; nothing is left then.
@@ -49,7 +57,7 @@ def ask_and_export(logic: ManabiLogic, nodes: Mapping[str, vtkMRMLNode | None], 
         return ""
     folder = new_folder(Path(str(place)), f"manabi-{logic.methodName}")
     with waiting():
-        logic.export(dict(nodes), folder, cast("ImageFormat", image_format))
+        logic.export(dict(nodes), folder, cast("ImageFormat", image_format), **options)
     return str(folder)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import qt
 import slicer
 
 
@@ -13,6 +14,18 @@ def can_ask() -> bool:
 def confirm(question: str) -> bool:
     """Ask a question with OK and Cancel; False where nobody can be asked."""
     return can_ask() and bool(slicer.util.confirmOkCancelDisplay(question, windowTitle="Manabi"))
+
+
+def ask_file(title: str, kinds: str) -> str:
+    """Ask for a file that is there; empty where the user changed his mind, or nobody can be asked.
+
+    Args:
+        title: of the dialog.
+        kinds: of files, as Qt takes them: ``Tables (*.csv)``.
+    """
+    if not can_ask():
+        return ""
+    return str(qt.QFileDialog.getOpenFileName(slicer.util.mainWindow(), title, "", kinds) or "")
 
 
 def has_views() -> bool:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from manabi.io.results import ImageFormat
     from manabi.method import Method
     from manabi.result import Result
+    from manabi.volume import Volume
     from manabi_slicer.watch import Watch
 
 Nodes = dict[str, "vtkMRMLNode"]
@@ -83,7 +84,7 @@ class ManabiLogic(ScriptedLoadableModuleLogic):
         from manabi.context import Context
 
         Installer().ensure(self.moduleName)
-        volumes = bridge.inputs_from_nodes(self.method, request.nodes)
+        volumes = self._volumes(request)
         context = Context(**request.context_options(), on_progress=onProgress)
         return self._keep(request, self.method.run(volumes, dict(request.parameters), context))
 
@@ -96,8 +97,9 @@ class ManabiLogic(ScriptedLoadableModuleLogic):
         """
         from manabi_slicer.watch import Watch
 
-        volumes = bridge.inputs_from_nodes(self.method, request.nodes)
-        watch = Watch(request.nodes[self.method.inputs[0].name])
+        volumes = self._volumes(request)
+        first = self._first(request.nodes)
+        watch = Watch(first) if first is not None else None
         self.method.parameters_type.of(dict(request.parameters))
         client = self.session.client()
         n_voxels = sum(volume.array.size for volume in volumes.values())
@@ -126,6 +128,14 @@ class ManabiLogic(ScriptedLoadableModuleLogic):
         self._runTimes().add(self._kind(run.request), run.n_voxels, run.progress.elapsed_s)
         return outputs
 
+    def inputVolumes(self, nodes: Mapping[str, vtkMRMLNode | None]) -> dict[str, Volume]:
+        """The method's inputs, read from nodes; a module whose nodes need more than reading overrides it.
+
+        Raises:
+            InvalidInputError: as :func:`manabi_slicer.bridge.inputs_from_nodes`.
+        """
+        return bridge.inputs_from_nodes(self.method, nodes)
+
     # --- what is there ------------------------------------------------------------------------------
 
     def outputsOf(self, inputNode: vtkMRMLNode | None) -> Nodes:
@@ -142,12 +152,7 @@ class ManabiLogic(ScriptedLoadableModuleLogic):
         Raises:
             InvalidInputError: when the input has no outputs.
         """
-        outputs = self.outputsOf(inputNode)
-        if not outputs:
-            raise InvalidInputError(_("There is no result yet. Press Apply first."))
-        return bridge.result_from_nodes(
-            {key: node for key, node in outputs.items() if volumes or not key.startswith("volumes/")}
-        )
+        return self._read(self.outputsOf(inputNode), volumes)
 
     def keep(
         self, result: Result, inputs: Sequence[vtkMRMLNode | None], chosen: Mapping[str, vtkMRMLNode] | None = None
@@ -190,16 +195,9 @@ class ManabiLogic(ScriptedLoadableModuleLogic):
         Raises:
             InvalidInputError: when there is no result, or the folder is taken.
         """
-        from manabi.io.results import write_result
-
-        volumes = bridge.inputs_from_nodes(self.method, nodes)
-        first = nodes[self.method.inputs[0].name]
-        return dict(
-            write_result(
-                self.resultOf(first), folder, image_format=imageFormat, method=self.method, inputs=volumes,
-                overwrite=overwrite,
-            )
-        )  # fmt: skip
+        volumes = self.inputVolumes(nodes)
+        first: Any = self._first(nodes)
+        return self._write(self.resultOf(first), volumes, folder, imageFormat, overwrite)
 
     def canUndo(self, inputNode: vtkMRMLNode | None) -> bool:
         """Whether the last result in the scene is this method's of this input, so that it can be taken back."""
@@ -213,8 +211,34 @@ class ManabiLogic(ScriptedLoadableModuleLogic):
         """
         return bridge.undo()
 
+    def _volumes(self, request: Request) -> dict[str, Volume]:
+        return self.inputVolumes(request.nodes)
+
+    def _first(self, nodes: Mapping[str, vtkMRMLNode | None]) -> Any:
+        """The node of the method's first input, which outputs belong to; None where it is not given."""
+        return nodes.get(self.method.inputs[0].name)
+
+    @staticmethod
+    def _read(outputs: Nodes, volumes: bool) -> Result:
+        if not outputs:
+            raise InvalidInputError(_("There is no result yet. Press Apply first."))
+        return bridge.result_from_nodes(
+            {key: node for key, node in outputs.items() if volumes or not key.startswith("volumes/")}
+        )
+
+    def _write(
+        self, result: Result, volumes: Mapping[str, Volume], folder: str | Path, imageFormat: ImageFormat,
+        overwrite: bool,
+    ) -> dict[str, Any]:  # fmt: skip
+        from manabi.io.results import write_result
+
+        written = write_result(
+            result, folder, image_format=imageFormat, method=self.method, inputs=volumes, overwrite=overwrite
+        )
+        return dict(written)
+
     def _keep(self, request: Request, result: Result, watch: Watch | None = None) -> Nodes:
-        first = request.nodes[self.method.inputs[0].name]
+        first = self._first(request.nodes)
         if first is None or first.GetScene() is not slicer.mrmlScene:
             raise InvalidInputError(
                 _("The input was removed from the scene while it was being processed. Load it again and press Apply.")

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import slicer
@@ -35,6 +36,34 @@ def check_listed(case: TestCase, sample: Sample) -> None:
     """The sample is listed in Sample Data."""
     listed = [source.sampleName for source in slicer.modules.sampleDataSources[sample_data.CATEGORY]]
     case.assertIn(sample.title, listed)
+
+
+def check_refused(case: TestCase, run: Callable[[Any], Any], shape: tuple[int, int, int], dtype: str = "int16") -> None:
+    """An image that holds nothing is refused with a reason, and no node is left of the attempt.
+
+    Args:
+        case: the test.
+        run: runs the logic on a volume node.
+        shape: of the image, KJI.
+        dtype: of its voxels.
+    """
+    import numpy as np
+
+    from manabi.errors import InvalidInputError
+
+    need_packages(case)
+    node = slicer.util.addVolumeFromArray(np.zeros(shape, dtype))
+    count = slicer.mrmlScene.GetNumberOfNodes()
+    with case.assertRaises(InvalidInputError):
+        run(node)
+    case.assertEqual(slicer.mrmlScene.GetNumberOfNodes(), count)
+
+
+def bounds_of(node: Any) -> tuple[float, ...]:
+    """The bounds of a volume in RAS mm, rounded to a nanometre."""
+    bounds = [0.0] * 6
+    node.GetRASBounds(bounds)
+    return tuple(round(b, 6) for b in bounds)
 
 
 def need_packages(case: TestCase) -> None:

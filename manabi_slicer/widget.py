@@ -24,18 +24,19 @@ from manabi_slicer.install import Installer, missing
 from manabi_slicer.panels.batch_panel import BatchPanel
 from manabi_slicer.panels.loading import load
 from manabi_slicer.panels.log_panel import LogPanel
-from manabi_slicer.panels.messages import split
 from manabi_slicer.panels.models_panel import ModelsPanel
 from manabi_slicer.panels.run_panel import RunPanel
 from manabi_slicer.panels.sample_button import SampleButton
 from manabi_slicer.preflight import Preflight
 from manabi_slicer.request import Request
 from manabi_slicer.run import Run, State, clock_text
+from manabi_slicer.widget_results import WidgetResults
 
 if TYPE_CHECKING:
     from slicer import vtkMRMLNode
 
     from manabi_slicer.logic import ManabiLogic, Nodes
+    from manabi_slicer.panels.sections import PanelSections
     from manabi_slicer.sample_data import Sample
 
 POLL_MS = 100
@@ -45,12 +46,12 @@ DOUBLE_CLICK_S = 0.5
 _log = logging.getLogger(__name__)
 
 
-class ManabiWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
+class ManabiWidget(WidgetResults, ScriptedLoadableModuleWidget, VTKObservationMixin):
     """Loads the ``.ui``, binds the parameter node, runs, and tells.
 
-    A module names its :attr:`sample`, overrides :meth:`createLogic`, :meth:`request` and :meth:`showResult`, and where
-    it needs to :meth:`reasonNotToApply`, :meth:`selectDefaults`, :meth:`sampleLoaded`, :meth:`outputsChanged` and
-    :meth:`letGo`.
+    A module names its :attr:`sample` and overrides :meth:`createLogic` and :meth:`request`. Either it gives sections
+    (:meth:`createSections`), or it overrides :meth:`showResult`, :meth:`outputsChanged` and :meth:`letGo`; where it
+    needs to, :meth:`reasonNotToApply`, :meth:`selectDefaults` and :meth:`sampleLoaded` too.
     """
 
     sample: Sample
@@ -82,11 +83,9 @@ class ManabiWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """What Apply asks for, from the parameter node."""
         raise NotImplementedError
 
-    def showResult(self, outputs: Nodes, inputNode: vtkMRMLNode) -> None:
-        """Arrange the views so that a reader sees the result."""
-
-    def outputsChanged(self, outputs: Nodes) -> None:
-        """The outputs of the chosen input changed (perhaps to none): show them in the panel."""
+    def createSections(self) -> PanelSections | None:
+        """What keeps the module's own widgets in step with the scene, where it has something for that."""
+        return None
 
     def sampleLoaded(self, parameterNode: Any, nodes: Sequence[vtkMRMLNode]) -> None:
         """Choose what was loaded of the sample; by default its first volume as the input."""
@@ -94,6 +93,8 @@ class ManabiWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def letGo(self) -> None:
         """The scene is about to be closed, or the panel ends: hold none of the scene's nodes any longer."""
+        if self.sections is not None:
+            self.sections.let_go()
 
     def selectDefaults(self, parameterNode: Any) -> None:
         """Choose inputs that are likely meant, to save a click; by default the first volume of the scene."""
@@ -144,6 +145,10 @@ class ManabiWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEndImport)
         self.initializeParameterNode()
+        self.sections = self.createSections()
+        if self.sections is not None:
+            self.onParametersChanged()
+            self.refreshOutputs()
 
     def cleanup(self) -> None:
         """The module is unloaded or Slicer ends: stop what runs, end the worker with its last user."""
@@ -225,6 +230,8 @@ class ManabiWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if shown != self._shownInput:
             self._shownInput = shown
             self.refreshOutputs()
+        if self.sections is not None:
+            self.sections.refresh()
 
     def _warmUp(self) -> None:
         """Load the model in the background while the user still chooses: the first Apply is as quick as the next."""
@@ -236,20 +243,6 @@ class ManabiWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
                 self.timer.start()
         except ManabiError as error:  # Apply will tell it better
             _log.info("the worker was not started ahead: %s", type(error).__name__)
-
-    def refreshOutputs(self) -> None:
-        """Show the outputs of the chosen input that are in the scene."""
-        volume = self._parameterNode.inputVolume if self._parameterNode is not None else None
-        outputs = self.logic.outputsOf(volume)
-        self.runPanel.setResultActions(has_result=bool(outputs), can_undo=self.logic.canUndo(volume))
-        self._showWarnings(outputs)
-        self.outputsChanged(outputs)
-
-    def _showWarnings(self, outputs: Nodes) -> None:
-        """What a reader must know of the result that is shown, also after its scene was loaded again."""
-        warnings = self.logic.warningsOf(outputs)
-        alerts, notes = split(warnings, self.logic.method.alert_prefixes)
-        self.runPanel.messages.showWarnings(alerts, notes)
 
     def refreshModels(self) -> None:
         """List the models anew; the parameter node's choice is kept."""
@@ -368,31 +361,4 @@ class ManabiWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.installer.ensure(self.moduleName, consent=True)
             self.runPanel.setStatus(_("Everything is installed. Press Apply."))
         except ManabiError as error:
-            self.tell(error)
-
-    # --- results ------------------------------------------------------------------------------------
-
-    def onShowButton(self) -> None:
-        """Arrange the views for the result of the chosen input."""
-        volume = self._parameterNode.inputVolume if self._parameterNode is not None else None
-        outputs = self.logic.outputsOf(volume)
-        if outputs and interaction.has_views():
-            self.showResult(outputs, volume)
-
-    def onUndoButton(self) -> None:
-        """Put the outputs back as they were before Manabi last changed them: by Apply, or after a correction."""
-        if self.logic.undo():
-            self.runPanel.messages.clear()
-            self.runPanel.setStatus(_("The outputs are as they were before Manabi last changed them."))
-        self.refreshOutputs()
-
-    def onExport(self, imageFormat: str) -> None:
-        """Ask for a place, and write the result into a new folder there."""
-        if self._parameterNode is None:
-            return
-        try:
-            folder = exporting.ask_and_export(self.logic, self.request(self._parameterNode).nodes, imageFormat)
-            if folder:
-                self.runPanel.setStatus(_("Exported to {folder}").format(folder=folder))
-        except Exception as error:  # the edge of the panel
             self.tell(error)

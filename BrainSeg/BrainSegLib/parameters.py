@@ -1,65 +1,38 @@
 """The choices of BrainSeg's panel, as they are kept in the scene."""
 
-from enum import Enum
 from typing import Annotated
 
 from slicer import vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
 from slicer.i18n import tr as _
 from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 
-from manabi_slicer.choices import Device, Precision
+from manabi_slicer.choices import Choice, Device, Precision
 
 
-class Direction(Enum):
+class Direction(Choice):
     """In which slices was painted; the value is the method's parameter ``propagate_axis``."""
 
-    AUTO = "auto"
-    AXIAL = "axial"
-    CORONAL = "coronal"
-    SAGITTAL = "sagittal"
-
-    def label(self) -> str:
-        """As the user reads it."""
-        return {
-            Direction.AUTO: _("Find out"),
-            Direction.AXIAL: _("Axial slices"),
-            Direction.CORONAL: _("Coronal slices"),
-            Direction.SAGITTAL: _("Sagittal slices"),
-        }[self]
+    AUTO = "auto", _("Find out")
+    AXIAL = "axial", _("Axial slices")
+    CORONAL = "coronal", _("Coronal slices")
+    SAGITTAL = "sagittal", _("Sagittal slices")
 
 
-class Mode(Enum):
+class Mode(Choice):
     """What happens to painted slices; the value is the method's parameter ``propagate_mode``."""
 
-    KEEP = "keep"
-    CLEANSE = "cleanse"
-
-    def label(self) -> str:
-        """As the user reads it."""
-        return {
-            Mode.KEEP: _("Keep what I painted, fill the rest"),
-            Mode.CLEANSE: _("Smooth what I painted as well"),
-        }[self]
+    KEEP = "keep", _("Keep what I painted, fill the rest")
+    CLEANSE = "cleanse", _("Smooth what I painted as well")
 
 
-class Structure(Enum):
+class Structure(Choice):
     """For which structure feature maps are ordered; the value is the method's parameter ``structure``."""
 
-    CEREBRUM = "cerebrum"
-    CEREBELLUM = "cerebellum"
-    BRAINSTEM = "brainstem"
-    VENTRICLES = "ventricles"
-    VESSELS = "vessels"
-
-    def label(self) -> str:
-        """As the user reads it."""
-        return {
-            Structure.CEREBRUM: _("Cerebrum"),
-            Structure.CEREBELLUM: _("Cerebellum"),
-            Structure.BRAINSTEM: _("Brainstem"),
-            Structure.VENTRICLES: _("Ventricles"),
-            Structure.VESSELS: _("Vessels"),
-        }[self]
+    CEREBRUM = "cerebrum", _("Cerebrum")
+    CEREBELLUM = "cerebellum", _("Cerebellum")
+    BRAINSTEM = "brainstem", _("Brainstem")
+    VENTRICLES = "ventricles", _("Ventricles")
+    VESSELS = "vessels", _("Vessels")
 
 
 @parameterNodeWrapper

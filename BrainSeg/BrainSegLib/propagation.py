@@ -14,7 +14,7 @@ from slicer.i18n import tr as _
 
 from BrainSegLib import grids, segments
 from BrainSegLib.painted import Painted, labels_of
-from BrainSegLib.tasks import PREVIEW, PROPAGATE, key_of
+from BrainSegLib.tasks import PREVIEW, PROPAGATE
 from manabi.errors import InvalidInputError
 from manabi_slicer import bridge
 from manabi_slicer.bridge import undoing
@@ -61,7 +61,7 @@ def keep(logic: Any, result: Result, painted: Painted, watch: Watch | None = Non
         return outputs
     found = labelmap.volume.array
     masks = {one: found == number for number, one in enumerate(painted.segment_ids, 1)}
-    with _change(painted.image, logic.methodName) as change:
+    with _change(painted.image, logic.keyOf(PROPAGATE)) as change:
         _write(change, painted.segmentation, masks, _About.of(painted))
     return outputs
 
@@ -88,7 +88,7 @@ def preview_of(result: Result, painted: Painted) -> Labelmap:
     return Labelmap(volume, _described(painted.segmentation, painted.segment_ids, volume))
 
 
-def accept(image: vtkMRMLScalarVolumeNode, outputs: Mapping[str, Any], method: str) -> vtkMRMLSegmentationNode:
+def accept(image: vtkMRMLScalarVolumeNode, outputs: Mapping[str, Any], key: str) -> vtkMRMLSegmentationNode:
     """Put a preview into the segments that it was made for, and take it away; undo brings both back.
 
     What was painted in the meantime on the painted slices stays as well.
@@ -96,7 +96,7 @@ def accept(image: vtkMRMLScalarVolumeNode, outputs: Mapping[str, Any], method: s
     Args:
         image: that was segmented.
         outputs: of the propagation.
-        method: name of the method.
+        key: under which the outputs are found in the scene.
 
     Returns:
         The segmentation that was changed.
@@ -118,13 +118,13 @@ def accept(image: vtkMRMLScalarVolumeNode, outputs: Mapping[str, Any], method: s
         for number, one in enumerate(noted.segment_ids, 1)
         if f"Segment_{number}" in shown  # the user may have removed it from the preview
     }
-    with _change(image, method) as change:
+    with _change(image, key) as change:
         _write(change, target, masks, noted)
         change.remove(preview)
     return target
 
 
-def discard(image: vtkMRMLScalarVolumeNode, outputs: Mapping[str, Any], method: str) -> None:
+def discard(image: vtkMRMLScalarVolumeNode, outputs: Mapping[str, Any], key: str) -> None:
     """Take a preview away; undo brings it back.
 
     Raises:
@@ -132,7 +132,7 @@ def discard(image: vtkMRMLScalarVolumeNode, outputs: Mapping[str, Any], method: 
     """
     if outputs.get(PREVIEW) is None:
         raise InvalidInputError(_("There is no preview to discard."))
-    with _change(image, method) as change:
+    with _change(image, key) as change:
         change.remove(outputs[PREVIEW])
 
 
@@ -173,6 +173,7 @@ class _About:
 
     @classmethod
     def read(cls, noted: Mapping[str, Any]) -> _About:
+        """What :meth:`noted` wrote."""
         import numpy as np
 
         first, shape = (tuple(int(n) for n in noted[name]) for name in ("first", "shape"))
@@ -194,9 +195,9 @@ class _About:
 class _change(segments.SegmentChange):  # noqa: N801
     """A change that the Undo button takes back once it went well, and that leaves nothing where it did not."""
 
-    def __init__(self, image: vtkMRMLScalarVolumeNode, method: str) -> None:
+    def __init__(self, image: vtkMRMLScalarVolumeNode, key: str) -> None:
         super().__init__()
-        self._image, self._method = image, method
+        self._image, self._key = image, key
 
     def __enter__(self) -> _change:
         return self
@@ -205,7 +206,7 @@ class _change(segments.SegmentChange):  # noqa: N801
         if error is not None:
             self.roll_back()
         else:
-            undoing.remember(self, self._image, key_of(self._method, PROPAGATE))
+            undoing.remember(self, self._image, self._key)
 
 
 def _write(

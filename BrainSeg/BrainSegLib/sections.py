@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from slicer.i18n import tr as _
@@ -13,6 +13,7 @@ from BrainSegLib.propagate_panel import PropagatePanel
 from BrainSegLib.requests import reason_not_to_propagate
 from manabi_slicer import interaction
 from manabi_slicer.bridge.attributes import INPUT_ROLE
+from manabi_slicer.panels.sections import PanelSections
 from manabi_slicer.slots import calling
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 OVERLAYS = ("showConfidence", "showUncertainty", "showUnknowable")
 
 
-class Sections:
+class Sections(PanelSections):
     """Connects the sections' widgets with the panel.
 
     Args:
@@ -29,8 +30,7 @@ class Sections:
     """
 
     def __init__(self, widget: Any) -> None:
-        self._widget = widget
-        self._ui, self._logic = widget.ui, widget.logic
+        super().__init__(widget)
         self._overlays: tuple[bool, ...] = ()
         self.propagate = PropagatePanel(self._ui, self._on_segments)
         self.maps = MapsPanel(self._ui, self._on_layer, self._on_map)
@@ -42,10 +42,6 @@ class Sections:
                 "contrastShowButton": self.show_contrast}  # fmt: skip
         for name, act in acts.items():
             getattr(self._ui, name).connect("clicked(bool)", calling(self._guarded, act))
-
-    @property
-    def _choices(self) -> Any:
-        return self._widget._parameterNode
 
     def _outputs(self, task: str = tasks.STRUCTURES) -> dict[str, Any]:
         return self._logic.outputsOf(self._choices.inputVolume, task) if self._choices is not None else {}
@@ -86,11 +82,12 @@ class Sections:
         self.propagate.segments.leave()
         self._overlays = ()
 
-    def show(self, outputs: Mapping[str, vtkMRMLNode]) -> None:
+    def show(self, outputs: Mapping[str, vtkMRMLNode], image: Any = None) -> None:
         """Arrange the views for what was made.
 
         Args:
-            outputs: of one task.
+            outputs: of one task; they know the image that they belong to.
+            image: not needed.
         """
         p = self._choices
         node = next((node for node in outputs.values() if node.GetNodeReference(INPUT_ROLE) is not None), None)
@@ -132,14 +129,11 @@ class Sections:
         if interaction.has_views():
             self.show(self._outputs(tasks.CONTRAST))
 
-    def _guarded(self, act: Any) -> None:
-        if self._choices is None:
-            return
-        try:
-            act()
-        except Exception as error:  # the edge of the panel
-            self._widget.tell(error)
-        self._widget.refreshOutputs()
+    def _guarded(self, act: Callable[..., None], *given: Any) -> None:
+        """As of the base class; the outputs are shown as they are then."""
+        if self._choices is not None:
+            super()._guarded(act, *given)
+            self._widget.refreshOutputs()
 
     def _on_segments(self, chosen: list[str]) -> None:
         if self._choices is not None:

@@ -67,11 +67,6 @@ def task_of(parameters: Mapping[str, Any]) -> str:
     return LAYERS if task == FEATURES and not parameters.get("layer") else task
 
 
-def key_of(method: str, task: str) -> str:
-    """The name under which the outputs of a task are found in the scene; the structures have the method's own."""
-    return method if task == STRUCTURES else f"{method}-{task}"
-
-
 def listed(structures: str | Iterable[str]) -> str:
     """Structures as the method takes them: ``all``, or names with commas.
 

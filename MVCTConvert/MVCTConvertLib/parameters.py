@@ -1,151 +1,86 @@
 """The choices of MVCTConvert's panel, as they are kept in the scene."""
 
-from enum import Enum
 from typing import Annotated
 
 from slicer import vtkMRMLScalarVolumeNode
 from slicer.i18n import tr as _
 from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 
-from manabi_slicer.choices import Device, Precision
+from manabi_slicer.choices import Choice, Device, Precision
 
 
-class Kind(Enum):
+class Kind(Choice):
     """What the input is; the value is the method's parameter ``image``."""
 
-    AUTO = "auto"
-    MVCT = "mvct"
-    CBCT = "cbct"
-
-    def label(self) -> str:
-        """As the user reads it."""
-        return {
-            Kind.AUTO: _("As the model was made for"),
-            Kind.MVCT: _("Megavoltage CT"),
-            Kind.CBCT: _("Cone-beam CT"),
-        }[self]
+    AUTO = "auto", _("As the model was made for")
+    MVCT = "mvct", _("Megavoltage CT")
+    CBCT = "cbct", _("Cone-beam CT")
 
 
-class Converter(Enum):
+class Converter(Choice):
     """What converts; the value is the method's parameter ``converter``."""
 
-    NETWORK = "network"
-    HISTOGRAM = "histogram"
-    POLYNOMIAL = "polynomial"
-    NLM = "nlm"
-    BM3D = "bm3d"
-
-    def label(self) -> str:
-        """As the user reads it."""
-        return {
-            Converter.NETWORK: _("The model"),
-            Converter.HISTOGRAM: _("Histogram matching (for comparison)"),
-            Converter.POLYNOMIAL: _("Map of HU values (for comparison)"),
-            Converter.NLM: _("Non-local means (for comparison)"),
-            Converter.BM3D: _("BM3D (for comparison)"),
-        }[self]
+    NETWORK = "network", _("The model")
+    HISTOGRAM = "histogram", _("Histogram matching (for comparison)")
+    POLYNOMIAL = "polynomial", _("Map of HU values (for comparison)")
+    NLM = "nlm", _("Non-local means (for comparison)")
+    BM3D = "bm3d", _("BM3D (for comparison)")
 
 
-class Uncertainty(Enum):
+class Uncertainty(Choice):
     """How the uncertainty is estimated; the value is the method's parameter ``uncertainty``."""
 
-    NONE = "none"
-    FLIPS = "flips"
-    ENSEMBLE = "ensemble"
-    DROPOUT = "dropout"
-
-    def label(self) -> str:
-        """As the user reads it."""
-        return {
-            Uncertainty.NONE: _("None (fastest)"),
-            Uncertainty.FLIPS: _("From a mirrored copy"),
-            Uncertainty.ENSEMBLE: _("From several models"),
-            Uncertainty.DROPOUT: _("From dropout (slow)"),
-        }[self]
+    NONE = "none", _("None (fastest)")
+    FLIPS = "flips", _("From a mirrored copy")
+    ENSEMBLE = "ensemble", _("From several models")
+    DROPOUT = "dropout", _("From dropout (slow)")
 
 
-class WayBack(Enum):
+class WayBack(Choice):
     """How the result comes back to the input's grid; the value is the method's parameter ``way_back``."""
 
-    CORRECTION = "correction"
-    RESAMPLE = "resample"
-
-    def label(self) -> str:
-        """As the user reads it."""
-        return {
-            WayBack.CORRECTION: _("The input's own, corrected"),
-            WayBack.RESAMPLE: _("The model's, resampled"),
-        }[self]
+    CORRECTION = "correction", _("The input's own, corrected")
+    RESAMPLE = "resample", _("The model's, resampled")
 
 
-class Gate(Enum):
+class Gate(Choice):
     """What happens to an input that fails the checks; the value is the method's parameter ``gate``."""
 
-    FLAG = "flag"
-    REFUSE = "refuse"
-
-    def label(self) -> str:
-        """As the user reads it."""
-        return {Gate.FLAG: _("Show it with an alert"), Gate.REFUSE: _("Refuse the input")}[self]
+    FLAG = "flag", _("Show it with an alert")
+    REFUSE = "refuse", _("Refuse the input")
 
 
-class View(Enum):
+class View(Choice):
     """What the right-hand view shows; of a layer the value is the output's key."""
 
-    CHECKERBOARD = "checkerboard"
-    FLICKER = "flicker"
-    BLEND = "blend"
-    WIPE = "wipe"
-    DIFFERENCE = "volumes/difference"
-    UNCERTAINTY = "volumes/uncertainty"
-    RESIDUAL = "volumes/residual"
-    EDGES = "volumes/gradient_difference"
-
-    def label(self) -> str:
-        """As the user reads it."""
-        return {
-            View.CHECKERBOARD: _("Checkerboard"),
-            View.FLICKER: _("Flicker"),
-            View.BLEND: _("Blend"),
-            View.WIPE: _("Wipe"),
-            View.DIFFERENCE: _("Difference"),
-            View.UNCERTAINTY: _("Uncertainty"),
-            View.RESIDUAL: _("Residual"),
-            View.EDGES: _("Edges moved"),
-        }[self]
+    CHECKERBOARD = "checkerboard", _("Checkerboard")
+    FLICKER = "flicker", _("Flicker")
+    BLEND = "blend", _("Blend")
+    WIPE = "wipe", _("Wipe")
+    DIFFERENCE = "volumes/difference", _("Difference")
+    UNCERTAINTY = "volumes/uncertainty", _("Uncertainty")
+    RESIDUAL = "volumes/residual", _("Residual")
+    EDGES = "volumes/gradient_difference", _("Edges moved")
 
 
 COMPARISONS = (View.CHECKERBOARD, View.FLICKER, View.BLEND, View.WIPE)
 LAYERS = (View.DIFFERENCE, View.UNCERTAINTY, View.RESIDUAL, View.EDGES)
 
 
-class Against(Enum):
+class Against(Choice):
     """What the converted image is compared with."""
 
-    INPUT = "input"
-    REFERENCE = "reference"
-
-    def label(self) -> str:
-        """As the user reads it."""
-        return {Against.INPUT: _("The input"), Against.REFERENCE: _("The planning CT")}[self]
+    INPUT = "input", _("The input")
+    REFERENCE = "reference", _("The planning CT")
 
 
-class Window(Enum):
+class Window(Choice):
     """In which window the converted image is read."""
 
-    SOFT_TISSUE = "soft_tissue"
-    BONE = "bone"
-    LUNG = "lung"
-    INPUT = "input"
-
-    def label(self) -> str:
-        """As the user reads it."""
-        return {
-            Window.SOFT_TISSUE: _("Soft tissue (width 400, level 40)"),
-            Window.BONE: _("Bone (width 2000, level 500)"),
-            Window.LUNG: _("Lung (width 1500, level −500)"),
-            Window.INPUT: _("The input's own"),
-        }[self]
+    SOFT_TISSUE = "soft_tissue", _("Soft tissue (width 400, level 40)")
+    BONE = "bone", _("Bone (width 2000, level 500)")
+    LUNG = "lung", _("Lung (width 1500, level −500)")
+    INPUT = "input", _("The input's own")
 
 
 @parameterNodeWrapper

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import qt
 from slicer.i18n import tr as _
 
 from manabi_slicer import interaction
+from manabi_slicer.panels.sections import PanelSections
 from manabi_slicer.slots import calling
 from MVCTConvertLib import display, numbers
 from MVCTConvertLib.compare import CONVERTED, Comparison, view_of
@@ -32,7 +32,7 @@ WATCHED = ("view", "against", "tileMm", "flickerHz", "opacityPercent", "wipePerc
 """Choices that change the right-hand view."""
 
 
-class Sections:
+class Sections(PanelSections):
     """Connects the widgets of the result with the panel.
 
     Args:
@@ -40,8 +40,7 @@ class Sections:
     """
 
     def __init__(self, widget: Any) -> None:
-        self._widget = widget
-        self._ui, self._logic = widget.ui, widget.logic
+        super().__init__(widget)
         self._tips = {view: getattr(self._ui, name).toolTip for view, name in BUTTONS.items()}
         self._seen: dict[str, Any] = {}
         self.comparison = Comparison()
@@ -49,10 +48,6 @@ class Sections:
         for view, name in BUTTONS.items():
             getattr(self._ui, name).connect("clicked(bool)", calling(self.choose, view))
         self._ui.dicomButton.connect("clicked(bool)", calling(widget.onExport, "dicom"))
-
-    @property
-    def _choices(self) -> Any:
-        return self._widget._parameterNode
 
     def _outputs(self) -> dict[str, Any]:
         return self._logic.outputsOf(self._choices.inputVolume) if self._choices is not None else {}
@@ -102,8 +97,8 @@ class Sections:
             self.comparison.stop()
         self.refresh()
 
-    def show(self, outputs: Mapping[str, vtkMRMLNode]) -> None:
-        """Arrange the views for a result."""
+    def show(self, outputs: Mapping[str, vtkMRMLNode], image: Any = None) -> None:
+        """Input, converted and comparison side by side, with the histogram and the HU check below."""
         p = self._choices
         if p is None or CONVERTED not in outputs:
             return
@@ -162,12 +157,3 @@ class Sections:
             if has_reference
             else _("There is no planning CT to compare with. Choose one under Scan.")
         )
-
-
-def choose_file(title: str, kinds: str) -> str:
-    """Ask for a file; empty where the user changed his mind, or nobody can be asked."""
-    import slicer
-
-    if not interaction.can_ask():
-        return ""
-    return str(qt.QFileDialog.getOpenFileName(slicer.util.mainWindow(), title, "", kinds) or "")

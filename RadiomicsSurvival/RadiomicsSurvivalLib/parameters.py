@@ -7,6 +7,8 @@ from slicer import vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
 from slicer.i18n import tr as _
 from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 
+from manabi_slicer.choices import Choice
+
 
 class Task(Enum):
     """Which part of the panel is open; the value is the method's parameter ``task``."""
@@ -16,108 +18,59 @@ class Task(Enum):
     COHORT = "fit"
 
 
-class Preset(Enum):
+class Preset(Choice):
     """Settings of the extraction; the value is the method's parameter ``preset``."""
 
-    DEFAULT = "default"
-    PYRADIOMICS = "pyradiomics"
-    PAPER = "paper-744"
-    IBSI_A = "ibsi-a"
-    IBSI_B = "ibsi-b"
-    IBSI_C = "ibsi-c"
-    IBSI_D = "ibsi-d"
-    IBSI_E = "ibsi-e"
-
-    def label(self) -> str:
-        """As the user reads it."""
-        return {
-            Preset.DEFAULT: _("IBSI, usual settings"),
-            Preset.PYRADIOMICS: _("As pyradiomics does"),
-            Preset.PAPER: _("The study's 744 wavelet features"),
-            Preset.IBSI_A: _("IBSI configuration A"),
-            Preset.IBSI_B: _("IBSI configuration B"),
-            Preset.IBSI_C: _("IBSI configuration C"),
-            Preset.IBSI_D: _("IBSI configuration D"),
-            Preset.IBSI_E: _("IBSI configuration E"),
-        }[self]
+    DEFAULT = "default", _("IBSI, usual settings")
+    PYRADIOMICS = "pyradiomics", _("As pyradiomics does")
+    PAPER = "paper-744", _("The study's 744 wavelet features")
+    IBSI_A = "ibsi-a", _("IBSI configuration A")
+    IBSI_B = "ibsi-b", _("IBSI configuration B")
+    IBSI_C = "ibsi-c", _("IBSI configuration C")
+    IBSI_D = "ibsi-d", _("IBSI configuration D")
+    IBSI_E = "ibsi-e", _("IBSI configuration E")
 
 
-class Engine(Enum):
+class Engine(Choice):
     """Who computes; the value is the method's parameter ``engine``."""
 
-    MANABI = "manabi"
-    PYRADIOMICS = "pyradiomics"
-
-    def label(self) -> str:
-        """As the user reads it."""
-        return {Engine.MANABI: _("Manabi"), Engine.PYRADIOMICS: _("pyradiomics, where it is installed")}[self]
+    MANABI = "manabi", _("Manabi")
+    PYRADIOMICS = "pyradiomics", _("pyradiomics, where it is installed")
 
 
-class Outcome(Enum):
+class Outcome(Choice):
     """What a cohort's patients are told apart by."""
 
-    SURVIVAL = "survival"
-    LABEL = "label"
-
-    def label(self) -> str:
-        """As the user reads it."""
-        return {Outcome.SURVIVAL: _("Survival (time and event)"), Outcome.LABEL: _("Grade or another label")}[self]
+    SURVIVAL = "survival", _("Survival (time and event)")
+    LABEL = "label", _("Grade or another label")
 
 
-class TimeUnit(Enum):
+class TimeUnit(Choice):
     """Unit of the follow-up time; the value is the method's parameter ``time_unit``."""
 
-    DAYS = "days"
-    WEEKS = "weeks"
-    MONTHS = "months"
-    YEARS = "years"
-
-    def label(self) -> str:
-        """As the user reads it."""
-        return {
-            TimeUnit.DAYS: _("days"),
-            TimeUnit.WEEKS: _("weeks"),
-            TimeUnit.MONTHS: _("months"),
-            TimeUnit.YEARS: _("years"),
-        }[self]
+    DAYS = "days", _("days")
+    WEEKS = "weeks", _("weeks")
+    MONTHS = "months", _("months")
+    YEARS = "years", _("years")
 
 
-class ModelKind(Enum):
+class ModelKind(Choice):
     """Kind of model that is fitted; the value is the method's parameter ``model``."""
 
-    ELASTIC_NET = "elastic_net"
-    LASSO = "lasso"
-    RIDGE = "ridge"
-    FOREST = "forest"
-    BOOSTING = "boosting"
-
-    def label(self) -> str:
-        """As the user reads it."""
-        return {
-            ModelKind.ELASTIC_NET: _("Elastic net"),
-            ModelKind.LASSO: _("Lasso"),
-            ModelKind.RIDGE: _("Ridge"),
-            ModelKind.FOREST: _("Random forest"),
-            ModelKind.BOOSTING: _("Boosted trees"),
-        }[self]
+    ELASTIC_NET = "elastic_net", _("Elastic net")
+    LASSO = "lasso", _("Lasso")
+    RIDGE = "ridge", _("Ridge")
+    FOREST = "forest", _("Random forest")
+    BOOSTING = "boosting", _("Boosted trees")
 
 
-class ModelBlock(Enum):
+class ModelBlock(Choice):
     """Which of the compared models is saved; the value is the method's parameter ``block``."""
 
-    COMBINED = "combined"
-    RADIOMICS = "radiomics"
-    CLINICAL = "clinical"
-    VOLUME = "volume"
-
-    def label(self) -> str:
-        """As the user reads it."""
-        return {
-            ModelBlock.COMBINED: _("Clinical data, volume and radiomics"),
-            ModelBlock.RADIOMICS: _("Radiomics alone"),
-            ModelBlock.CLINICAL: _("Clinical data alone"),
-            ModelBlock.VOLUME: _("Volume alone"),
-        }[self]
+    COMBINED = "combined", _("Clinical data, volume and radiomics")
+    RADIOMICS = "radiomics", _("Radiomics alone")
+    CLINICAL = "clinical", _("Clinical data alone")
+    VOLUME = "volume", _("Volume alone")
 
 
 @parameterNodeWrapper

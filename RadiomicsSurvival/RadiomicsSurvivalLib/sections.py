@@ -9,7 +9,9 @@ import qt
 from slicer.i18n import tr as _
 
 from manabi_slicer import exporting, interaction
+from manabi_slicer.panels.sections import PanelSections
 from manabi_slicer.panels.segments_list import SegmentsList
+from manabi_slicer.panels.task_tabs import TaskTabs
 from manabi_slicer.slots import calling
 from RadiomicsSurvivalLib import clinical, display, features_table, risk_panel
 from RadiomicsSurvivalLib.clinical_form import ClinicalForm
@@ -27,7 +29,7 @@ OF_A_MODEL = ("modelLabel", "modelComboBox", "modelDetailsButton", "noticeLabel"
 """Widgets of the run panel that only the risk needs."""
 
 
-class Sections:
+class Sections(PanelSections):
     """Connects the widgets of the three parts with the panel.
 
     Args:
@@ -35,28 +37,14 @@ class Sections:
     """
 
     def __init__(self, widget: Any) -> None:
-        self._widget, self._ui, self._logic = widget, widget.ui, widget.logic
+        super().__init__(widget)
+        self.tabs = TaskTabs(self._ui, PAGES, widget)
         self.segments = SegmentsList(self._ui.segmentsList, self._set("leftOut"), widget.onParametersChanged, False)
         self.form = ClinicalForm(self._ui.clinicalContainer, self._set("clinical"))
         self.features = FeaturesTable(self._ui, calling_with(self._guarded, self.save))
         self.cohort = CohortPanel(self._ui, lambda: self._choices, self.use_model)
-        self._ui.tasksTab.connect("currentChanged(int)", self._onTab)
         self._ui.reportButton.connect("clicked(bool)", calling(self._guarded, self.report))
         widget.runPanel.ui.modelComboBox.connect("currentIndexChanged(int)", calling(widget.onParametersChanged))
-
-    @property
-    def _choices(self) -> Any:
-        return self._widget._parameterNode
-
-    def _set(self, name: str) -> Callable[[Any], None]:
-        """A function that writes one of the choices."""
-
-        def write(value: Any) -> None:
-            """Write it, where the panel is bound to a scene."""
-            if self._choices is not None:
-                setattr(self._choices, name, value)
-
-        return write
 
     # --- filling ------------------------------------------------------------------------------------
 
@@ -65,10 +53,8 @@ class Sections:
         p, ui = self._choices, self._ui
         if p is None:
             return
-        order, risk = list(PAGES), p.task == Task.RISK
-        if ui.tasksTab.currentIndex != order.index(p.task):
-            ui.tasksTab.currentIndex = order.index(p.task)
-        _shrink(ui, PAGES[p.task])
+        risk = p.task == Task.RISK
+        self.tabs.follow(p.task)
         ui.inputsCollapsibleButton.visible = p.task != Task.COHORT
         for name in OF_A_MODEL:
             getattr(self._widget.runPanel.ui, name).visible = risk
@@ -100,7 +86,7 @@ class Sections:
         """The scene or the panel goes."""
         self.segments.leave()
 
-    def show(self, outputs: Mapping[str, vtkMRMLNode], image: Any) -> None:
+    def show(self, outputs: Mapping[str, vtkMRMLNode], image: Any = None) -> None:
         """Arrange the views for what was made.
 
         Args:
@@ -147,18 +133,6 @@ class Sections:
             self._widget.modelsPanel.install(self._choices.fittedFolder)
             self._widget.runPanel.setStatus(_("The model is being installed; Models, below, says how it ended."))
 
-    def _guarded(self, act: Callable[..., None], *given: Any) -> None:
-        if self._choices is None:
-            return
-        try:
-            act(*given)
-        except Exception as error:  # the edge of the panel
-            self._widget.tell(error)
-
-    def _onTab(self, index: int) -> None:
-        if self._choices is not None and 0 <= index < len(PAGES):
-            self._choices.task = list(PAGES)[index]
-
 
 def calling_with(function: Callable[..., None], act: Callable[..., None]) -> Callable[[str], None]:
     """A function of one text that calls ``function(act, text)``."""
@@ -173,10 +147,3 @@ def preset_text(p: Any) -> str:
     text = PRESETS.get(p.preset.value, "")
     return _("{settings}; changed under Options.").format(settings=text) if changed else f"{text}."
 
-
-def _shrink(ui: Any, page: str) -> None:
-    """Let the tabs be as high as the open one needs, not as high as the highest one."""
-    for name in PAGES.values():
-        policy = qt.QSizePolicy.Preferred if name == page else qt.QSizePolicy.Ignored
-        getattr(ui, name).setSizePolicy(qt.QSizePolicy.Preferred, policy)
-        getattr(ui, name).adjustSize()

@@ -100,16 +100,6 @@ PARAMETERS = {
 """The method's parameters by the names that the console has."""
 
 
-def task_of(parameters: Mapping[str, Any]) -> str:
-    """Which of :data:`TASKS` a run's parameters ask for."""
-    return str(parameters.get("task", RISK))
-
-
-def key_of(method: str, task: str) -> str:
-    """The name under which the outputs of a task are found in the scene; the risk has the method's own."""
-    return method if task == RISK else f"{method}-{task}"
-
-
 def features_request(
     image: vtkMRMLScalarVolumeNode | None, segmentation: vtkMRMLSegmentationNode | None,
     segment_ids: Sequence[str] | None = None, second: vtkMRMLScalarVolumeNode | None = None,

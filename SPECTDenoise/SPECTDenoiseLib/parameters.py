@@ -1,55 +1,36 @@
 """The choices of SPECTDenoise's panel, as they are kept in the scene."""
 
-from enum import Enum
 from typing import Annotated
 
 from slicer import vtkMRMLScalarVolumeNode
 from slicer.i18n import tr as _
 from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 
-from manabi_slicer.choices import Device, Precision
+from manabi_slicer.choices import Choice, Device, Precision
 
 
-class Denoiser(Enum):
+class Denoiser(Choice):
     """What denoises; the value is the method's parameter ``denoiser``."""
 
-    NETWORK = "network"
-    GAUSSIAN = "gaussian"
-    BILATERAL = "bilateral"
-    NLM = "nlm"
-    BM3D = "bm3d"
-
-    def label(self) -> str:
-        """As the user reads it."""
-        return {
-            Denoiser.NETWORK: _("The model"),
-            Denoiser.GAUSSIAN: _("Gaussian filter (for comparison)"),
-            Denoiser.BILATERAL: _("Bilateral filter (for comparison)"),
-            Denoiser.NLM: _("Non-local means (for comparison)"),
-            Denoiser.BM3D: _("BM3D (for comparison)"),
-        }[self]
+    NETWORK = "network", _("The model")
+    GAUSSIAN = "gaussian", _("Gaussian filter (for comparison)")
+    BILATERAL = "bilateral", _("Bilateral filter (for comparison)")
+    NLM = "nlm", _("Non-local means (for comparison)")
+    BM3D = "bm3d", _("BM3D (for comparison)")
 
 
-class Region(Enum):
+class Region(Choice):
     """Reference region of the binding ratio; the value is the method's parameter ``reference``."""
 
-    OCCIPITAL = "occipital"
-    WHOLE_BRAIN = "whole_brain"
-
-    def label(self) -> str:
-        """As the user reads it."""
-        return {Region.OCCIPITAL: _("Occipital cortex"), Region.WHOLE_BRAIN: _("Whole brain")}[self]
+    OCCIPITAL = "occipital", _("Occipital cortex")
+    WHOLE_BRAIN = "whole_brain", _("Whole brain")
 
 
-class Layer(Enum):
+class Layer(Choice):
     """What the right-hand view shows; the value is the output's key."""
 
-    DIFFERENCE = "volumes/difference"
-    UNCERTAINTY = "volumes/uncertainty"
-
-    def label(self) -> str:
-        """As the user reads it."""
-        return {Layer.DIFFERENCE: _("Difference"), Layer.UNCERTAINTY: _("Uncertainty")}[self]
+    DIFFERENCE = "volumes/difference", _("Difference")
+    UNCERTAINTY = "volumes/uncertainty", _("Uncertainty")
 
 
 @parameterNodeWrapper

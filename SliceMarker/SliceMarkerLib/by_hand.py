@@ -28,6 +28,7 @@ def move(
     from SliceMarkerLib import corrections
 
     def moved(result: Result, volume: Volume, stack: AxialStack) -> Result:
+        """The result with the marker there."""
         k, place = chest.slice_of(stack, positionRAS), positionRAS
         if keepColumn:
             mark = result.landmarks.get(marker)

@@ -1,47 +1,29 @@
 """The choices of SliceMarker's panel, as they are kept in the scene."""
 
-from enum import Enum
 from typing import Annotated
 
 from slicer import vtkMRMLScalarVolumeNode
 from slicer.i18n import tr as _
 from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 
-from manabi_slicer.choices import Device, Precision
+from manabi_slicer.choices import Choice, Device, Precision
 
 
-class Slices(Enum):
+class Slices(Choice):
     """Which slices represent the chest; the value is the method's parameter ``representative``."""
 
-    THREE = "3"
-    FIVE = "5"
-    NINE = "9"
-    COUNT = "count"
-    SPACING = "spacing"
-
-    def label(self) -> str:
-        """As the user reads it."""
-        return {
-            Slices.THREE: _("3: at the markers"),
-            Slices.FIVE: _("5: also half way between"),
-            Slices.NINE: _("9: also the quarters between"),
-            Slices.COUNT: _("A number of slices"),
-            Slices.SPACING: _("One every so many mm"),
-        }[self]
+    THREE = "3", _("3: at the markers")
+    FIVE = "5", _("5: also half way between")
+    NINE = "9", _("9: also the quarters between")
+    COUNT = "count", _("A number of slices")
+    SPACING = "spacing", _("One every so many mm")
 
 
-class Finder(Enum):
+class Finder(Choice):
     """What finds the markers; the value is the method's parameter ``finder``."""
 
-    NETWORK = "network"
-    RULES = "rules"
-
-    def label(self) -> str:
-        """As the user reads it."""
-        return {
-            Finder.NETWORK: _("The model"),
-            Finder.RULES: _("Tracking of airway and lungs (for comparison)"),
-        }[self]
+    NETWORK = "network", _("The model")
+    RULES = "rules", _("Tracking of airway and lungs (for comparison)")
 
 
 @parameterNodeWrapper

@@ -161,35 +161,15 @@ class BrainUser(PanelUser):
         use_methods(monkeypatch, REGISTERED, Path(__file__).parent)
         super().__init__(app, monkeypatch, "BrainSeg", method)
 
-    @property
-    def choices(self) -> Any:
-        """The parameter node."""
-        return self.widget._parameterNode
-
-    @property
-    def image(self) -> Any:
-        """The chosen image."""
-        return self.ui.inputSelector.currentNode()
-
     def outputs(self, task: str = "structures") -> dict[str, Any]:
         """The outputs of a task for the chosen image."""
         return self.widget.logic.outputsOf(self.image, task)
 
-    def press(self, name: str, timeout_s: float = 60.0) -> None:
-        """Press a button that starts a run, and wait."""
-        button = getattr(self.ui, name, None) or getattr(self.run_ui, name)
-        assert button.enabled, button.toolTip
-        button.click()
-        self.app.wait_until(lambda: self.widget.run is None, timeout_s)
-        assert self.run_ui.errorFrame.isHidden(), self.run_ui.errorLabel.text
-
     def run_here(self, task: str = "structures") -> dict[str, Any]:
         """The same without the worker, as from the Python console; shown as after the button."""
         self.widget.task = task
-        outputs = self.widget.logic.runHere(self.widget.request(self.choices))
+        outputs = super().run_here()
         self.widget.task = "structures"
-        self.widget.refreshOutputs()
-        self.widget.showResult(outputs, self.image)
         return outputs
 
     def pick(self, node: Any, *segments: str) -> None:
@@ -200,8 +180,3 @@ class BrainUser(PanelUser):
         for row in range(self.ui.segmentsList.count):
             item = self.ui.segmentsList.item(row)
             item.setCheckState(qt.Qt.Checked if item.text() in segments else qt.Qt.Unchecked)
-
-    def boxes(self) -> str:
-        """The texts of the boxes that can be seen."""
-        shown = [n for n in ("error", "alert", "warning") if not getattr(self.run_ui, f"{n}Frame").isHidden()]
-        return "\n".join(getattr(self.run_ui, f"{n}Label").text for n in shown)

@@ -181,7 +181,7 @@ def test_an_empty_segment_is_refused_with_a_reason_and_nothing_changes(user):
     painter = Painter(user.image)
     user.pick(painter.node, "Tumour")
     user.ui.propagateButton.click()
-    assert "are empty" in user.boxes()
+    assert "are empty" in user.said()
     assert user.widget.run is None
     assert not user.outputs("propagate")
 
@@ -197,7 +197,7 @@ def test_a_segmentation_removed_while_it_runs_is_told_and_nothing_is_left(slicer
     user.ui.propagateButton.click()
     slicer.mrmlScene.RemoveNode(painter.node)
     user.app.wait_until(lambda: user.widget.run is None, 60)
-    assert "removed from the scene" in user.boxes()
+    assert "removed from the scene" in user.said()
     assert not user.outputs("propagate")
 
 

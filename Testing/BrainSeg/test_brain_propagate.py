@@ -178,7 +178,7 @@ def test_a_chosen_segment_that_is_empty_is_filled_by_nothing_and_undone_to_nothi
     assert not painter.read("edema").any()
     user.pick(painter.node, "Edema")
     user.ui.propagateButton.click()
-    assert "are empty" in user.boxes()
+    assert "are empty" in user.said()
     assert slices
 
 

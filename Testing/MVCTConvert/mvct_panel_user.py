@@ -57,28 +57,6 @@ class MVCTUser(PanelUser):
         use_methods(monkeypatch, REGISTERED, Path(__file__).parent)
         super().__init__(app, monkeypatch, "MVCTConvert", method)
 
-    def apply(self, timeout_s: float = 60.0) -> dict[str, Any]:
-        """Press Apply, wait, and give the outputs by key."""
-        button = self.run_ui.applyButton
-        assert button.enabled, button.toolTip
-        button.click()
-        self.app.wait_until(lambda: button.text == "Apply", timeout_s)
-        assert self.run_ui.errorFrame.isHidden(), self.run_ui.errorLabel.text
-        return self.outputs()
-
-    def run_here(self) -> dict[str, Any]:
-        """The same result without the worker, as from the Python console; shown as after Apply."""
-        p = self.widget._parameterNode
-        outputs = self.widget.logic.runHere(self.widget.request(p))
-        self.widget.refreshOutputs()
-        if self.app.boot().app.layoutManager() is not None:
-            self.widget.showResult(outputs, p.inputVolume)
-        return self.outputs()
-
-    def outputs(self) -> dict[str, Any]:
-        """The outputs of the chosen CT by key."""
-        return self.widget.logic.outputsOf(self.ui.inputSelector.currentNode())
-
     def button(self, name: str) -> Any:
         """One of the comparisons and maps."""
         return getattr(self.ui, f"{name}Button")
@@ -95,10 +73,6 @@ class MVCTUser(PanelUser):
         """The sliders that can be seen."""
         return [name for name in ("tile", "flicker", "opacity", "wipe") if self.seen(f"{name}Slider")]
 
-    def seen(self, name: str) -> bool:
-        """Whether a widget is not hidden."""
-        return not getattr(self.ui, name).isHidden()
-
     def verdict(self) -> str:
         """The text of the verdict, empty where none is shown."""
         return self.ui.verdictLabel.text if self.seen("verdictFrame") else ""
@@ -107,9 +81,3 @@ class MVCTUser(PanelUser):
         """The cells of the HU check."""
         table = self.ui.huTable
         return [[table.item(r, c).text() for c in range(table.columnCount)] for r in range(table.rowCount)]
-
-    def boxes(self) -> dict[str, str]:
-        """The texts of the boxes that can be seen."""
-        names = ("error", "alert", "warning")
-        shown = [n for n in names if not getattr(self.run_ui, f"{n}Frame").isHidden()]
-        return {n: getattr(self.run_ui, f"{n}Label").text for n in shown}

@@ -93,9 +93,13 @@ class RadiomicsUser(PanelUser):
         self.widget.onParametersChanged()
 
     @property
-    def choices(self) -> Any:
-        """The parameter node."""
-        return self.widget._parameterNode
+    def image(self) -> Any:
+        """The image of the open part; None for a cohort."""
+        return self.widget.inputNodes()["image"]
+
+    def outputs(self) -> dict[str, Any]:
+        """The outputs of the open part by key."""
+        return dict(self.widget.shownOutputs())
 
     def patient(self, **masks: np.ndarray) -> Any:
         """A CT with segments, both chosen; returns the CT."""
@@ -116,26 +120,6 @@ class RadiomicsUser(PanelUser):
         for row in range(self.ui.segmentsList.count):
             item = self.ui.segmentsList.item(row)
             item.setCheckState(qt.Qt.Checked if item.text() in names else qt.Qt.Unchecked)
-
-    def apply(self, timeout_s: float = 90.0) -> dict[str, Any]:
-        """Press Apply and wait; returns what is shown then."""
-        assert self.run_ui.applyButton.enabled, self.run_ui.applyButton.toolTip
-        self.run_ui.applyButton.click()
-        self.app.wait_until(lambda: self.widget.run is None, timeout_s)
-        assert self.run_ui.errorFrame.isHidden(), self.run_ui.errorLabel.text
-        return dict(self.widget.shownOutputs())
-
-    def apply_here(self) -> dict[str, Any]:
-        """The same without the worker, as from the Python console; shown as after the button."""
-        outputs = self.widget.logic.runHere(self.widget.request(self.choices))
-        self.widget.refreshOutputs()
-        self.widget.showResult(outputs, self.widget.inputNodes()["image"])
-        return dict(outputs)
-
-    def boxes(self) -> str:
-        """The texts of the boxes that can be seen."""
-        shown = [n for n in ("error", "alert", "warning") if not getattr(self.run_ui, f"{n}Frame").isHidden()]
-        return "\n".join(getattr(self.run_ui, f"{n}Label").text for n in shown)
 
 
 def cells(table: Any) -> list[list[str]]:

@@ -38,16 +38,16 @@ def test_all_segments_are_measured_and_keep_their_names(user):
 
 
 def _run(user):
-    user.apply_here()
+    user.run_here()
     return user.choices.inputVolume, True, user.choices.task.value
 
 
 def test_an_unchecked_segment_neither_is_measured_nor_hides_what_it_overlaps(user):
     user.patient(GTV=GTV, PTV=PTV)
     with pytest.raises(ValueError, match="GTV and PTV overlap"):
-        user.apply_here()
+        user.run_here()
     user.check("GTV")
-    user.apply_here()
+    user.run_here()
     rows = user.widget.logic.resultOf(*_run(user)).tables["key_features"].rows
     assert [row[0] for row in rows] == ["GTV"]
     assert rows[0][2] == pytest.approx(GTV.sum() * VOXEL_ML)
@@ -55,10 +55,10 @@ def test_an_unchecked_segment_neither_is_measured_nor_hides_what_it_overlaps(use
 
 def test_empty_segments_are_left_out_and_none_checked_is_refused_with_a_reason(user):
     user.patient(Tumour=GTV, Nothing=np.zeros_like(GTV))
-    assert "tables/features" in user.apply_here()
+    assert "tables/features" in user.run_here()
     user.check("Nothing")
     with pytest.raises(ValueError, match="Nothing is empty"):
-        user.apply_here()
+        user.run_here()
     user.check()
     assert not user.run_ui.applyButton.enabled
     assert "at least one segment" in user.run_ui.applyButton.toolTip
@@ -68,7 +68,7 @@ def test_the_table_is_sorted_by_size_and_searched_by_words(user):
     import qt
 
     user.patient()
-    user.apply_here()
+    user.run_here()
     table = user.ui.featuresTable
     assert len(cells(table)) == 10
     table.sortItems(1, qt.Qt.DescendingOrder)
@@ -88,7 +88,7 @@ def test_mode_preset_and_settings_are_stated_before_and_after(user):
     assert user.ui.settingsLabel.text.startswith("pyradiomics")
     user.ui.binCountSpinBox.value = 32
     assert "changed under Options" in user.ui.settingsLabel.text
-    user.apply_here()
+    user.run_here()
     assert "5 features of Tumour, Lymph node. Mode ibsi" in user.ui.featuresLabel.text
     assert "settings pyradiomics (abababab)" in user.ui.featuresLabel.text
     assert user.widget.request(user.choices).parameters == {
@@ -101,7 +101,7 @@ def test_the_csv_holds_every_digit_and_overwrites_nothing(user, tmp_path):
     assert not user.ui.saveTableButton.enabled
     assert "Press Apply" in user.ui.saveTableButton.toolTip
     user.patient()
-    user.apply_here()
+    user.run_here()
     from slicer_standin import dialogs
 
     path = tmp_path / "features.csv"
@@ -114,7 +114,7 @@ def test_the_csv_holds_every_digit_and_overwrites_nothing(user, tmp_path):
     assert rows[0]["settings_preset"] == "default"
     dialogs.answer(str(path))
     user.ui.saveTableButton.menu().actions()[0].trigger()
-    assert "nothing is overwritten" in user.boxes()
+    assert "nothing is overwritten" in user.said()
 
 
 def test_the_measured_copy_is_hidden_and_the_user_s_segmentation_stays_as_it_is(user):
@@ -123,7 +123,7 @@ def test_the_measured_copy_is_hidden_and_the_user_s_segmentation_stays_as_it_is(
     image = user.patient()
     node = user.ui.segmentationSelector.currentNode()
     before = slicer.util.arrayFromSegmentBinaryLabelmap(node, "tumour", image).copy()
-    outputs = user.apply_here()
+    outputs = user.run_here()
     assert not outputs["labelmaps/segments"].GetDisplayNode().GetVisibility()
     assert node.GetDisplayNode().GetVisibility()
     np.testing.assert_array_equal(slicer.util.arrayFromSegmentBinaryLabelmap(node, "tumour", image), before)
@@ -164,7 +164,7 @@ def test_risk_percentile_survival_and_drivers_are_shown_with_alerts_apart(slicer
     user.patient(Tumour=GTV)
     user.open("risk")
     user.widget.sections.form.widget("age_years").text = "70"
-    outputs = user.apply_here()
+    outputs = user.run_here()
     assert {"plots/survival", "plots/contributions", "tables/contributions", "tables/survival"} <= set(outputs)
     assert "Tumour: HIGH risk" in user.ui.riskLabel.text
     assert "Percentile 70 of the cohort (risk 0.70)" in user.ui.riskLabel.text
@@ -241,12 +241,12 @@ def test_each_part_keeps_its_own_result_and_they_come_back_with_the_scene(slicer
     user = RadiomicsUser(slicer_app, monkeypatch, bundle=fake_bundle())
     features, outcomes = write_cohort(tmp_path, 12)
     user.patient()
-    user.apply_here()
+    user.run_here()
     user.open("cohort")
     user.ui.featuresCsvEdit.currentPath, user.ui.outcomesCsvEdit.currentPath = str(features), str(outcomes)
-    user.apply_here()
+    user.run_here()
     user.open("risk")
-    user.apply_here()
+    user.run_here()
     user.check("Lymph node")
     assert slicer.util.saveScene(str(tmp_path / "scene.mrb"))
     slicer.mrmlScene.Clear()
@@ -283,7 +283,7 @@ def test_cancel_leaves_nothing_of_any_part(slicer_app, monkeypatch, tmp_path, ta
 
 def test_undo_takes_the_last_result_of_any_part_back(user):
     image = user.patient()
-    user.apply_here()
+    user.run_here()
     assert user.run_ui.undoButton.enabled
     user.run_ui.undoButton.click()
     assert not user.widget.logic.outputsOf(image, "features")
@@ -295,7 +295,7 @@ def test_report_export_and_buttons_say_what_they_wait_for(user, tmp_path):
     assert "Press Apply" in user.ui.reportButton.toolTip
     assert not user.ui.useModelButton.enabled
     user.patient()
-    user.apply_here()
+    user.run_here()
     assert user.ui.reportButton.enabled
     user.widget.logic.export(user.widget.inputNodes(), tmp_path / "out", task="features")
     assert {"features.csv", "features_wide.csv", "key_features.csv"} <= {p.name for p in (tmp_path / "out").iterdir()}
@@ -305,10 +305,10 @@ def test_closing_the_scene_leaves_a_panel_that_works(user):
     import slicer
 
     user.patient()
-    user.apply_here()
+    user.run_here()
     slicer.mrmlScene.Clear()
     user.app.process_events(0.1)
     assert user.ui.segmentsList.count == 0
     assert user.ui.featuresTable.rowCount == 0
     user.patient()
-    assert "tables/features" in user.apply_here()
+    assert "tables/features" in user.run_here()

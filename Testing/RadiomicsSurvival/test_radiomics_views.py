@@ -32,7 +32,7 @@ def test_the_planes_stand_on_the_segment_whose_outline_lets_the_texture_be_read(
     import slicer
 
     user.patient(Tumour=GTV)
-    outputs = user.apply_here()
+    outputs = user.run_here()
     node = user.ui.segmentationSelector.currentNode()
     centre = np.array(node.GetSegmentCenterRAS("tumour"))
     for index in range(3):
@@ -47,7 +47,7 @@ def test_the_planes_stand_on_the_segment_whose_outline_lets_the_texture_be_read(
 def test_the_patient_s_curve_stands_among_the_cohort_s_and_beside_what_drove_the_risk(user):
     user.patient(Tumour=GTV)
     user.open("risk")
-    outputs = user.apply_here()
+    outputs = user.run_here()
     chart = shown_chart("Plot")
     assert chart is outputs["plots/survival"]
     names = [chart.GetNthPlotSeriesNode(n).GetName() for n in range(chart.GetNumberOfPlotSeriesNodes())]
@@ -60,7 +60,7 @@ def test_a_cohort_shows_models_side_by_side_groups_and_scores(user, tmp_path):
     features, outcomes = write_cohort(tmp_path, 12)
     user.open("cohort")
     user.ui.featuresCsvEdit.currentPath, user.ui.outcomesCsvEdit.currentPath = str(features), str(outcomes)
-    outputs = user.apply_here()
+    outputs = user.run_here()
     assert shown_chart("Plot") is outputs["plots/blocks"]
     assert shown_chart("Groups") is outputs["plots/survival"]
     assert shown_chart("Calibration") is None

@@ -37,7 +37,7 @@ def add_scan(name: str = "Scan", seed: int = 0, matrix: np.ndarray = OBLIQUE) ->
     return node
 
 
-class User:
+class User(user.ModuleUser):
     """Opens the module and uses it.
 
     Args:
@@ -46,8 +46,7 @@ class User:
     """
 
     def __init__(self, app: Any, method: str | None = None) -> None:
-        self.app = app
-        self.widget = app.open_widget("SPECTDenoise")
+        super().__init__(app, "SPECTDenoise")
         if method is not None:
             self.use(method)
 
@@ -55,16 +54,6 @@ class User:
         """From now on Apply runs another method, of the same inputs and parameters."""
         self.widget.logic.methodName = method
         self.widget.logic._method = None
-
-    @property
-    def ui(self) -> Any:
-        """The module's own widgets."""
-        return self.widget.ui
-
-    @property
-    def run_ui(self) -> Any:
-        """Apply and what is around it."""
-        return self.widget.runPanel.ui
 
     @property
     def button(self) -> Any:
@@ -81,16 +70,6 @@ class User:
         """The line below the button."""
         return self.run_ui.statusLabel.text
 
-    def boxes(self) -> dict[str, str]:
-        """The texts of the boxes that can be seen."""
-        names = ("error", "alert", "warning")
-        shown = {n: getattr(self.run_ui, f"{n}Frame") for n in names}
-        return {n: getattr(self.run_ui, f"{n}Label").text for n, frame in shown.items() if not frame.isHidden()}
-
-    def choose(self, node: Any) -> None:
-        """Pick a scan."""
-        self.ui.inputSelector.setCurrentNode(node)
-
     def press(self) -> None:
         """Press Apply or Cancel."""
         assert self.button.enabled, self.button.toolTip
@@ -105,10 +84,6 @@ class User:
         self.press()
         self.wait(timeout_s)
         return self.outputs()
-
-    def outputs(self) -> dict[str, Any]:
-        """The outputs of the chosen scan by key."""
-        return self.widget.logic.outputsOf(self.ui.inputSelector.currentNode())
 
 
 def nodes_in_scene() -> set[str]:

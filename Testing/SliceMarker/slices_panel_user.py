@@ -51,27 +51,6 @@ class SlicesUser(PanelUser):
         use_methods(monkeypatch, REGISTERED, Path(__file__).parent)
         super().__init__(app, monkeypatch, "SliceMarker", method)
 
-    def apply(self, timeout_s: float = 60.0) -> dict[str, Any]:
-        """Press Apply, wait, and give the outputs by key."""
-        button = self.run_ui.applyButton
-        assert button.enabled, button.toolTip
-        button.click()
-        self.app.wait_until(lambda: button.text == "Apply", timeout_s)
-        assert self.run_ui.errorFrame.isHidden(), self.run_ui.errorLabel.text
-        return self.outputs()
-
-    def run_here(self) -> dict[str, Any]:
-        """The same result without the worker, as from the Python console; shown as after Apply."""
-        p = self.widget._parameterNode
-        outputs = self.widget.logic.runHere(self.widget.request(p))
-        self.widget.refreshOutputs()
-        self.widget.showResult(outputs, p.inputVolume)
-        return self.outputs()
-
-    def outputs(self) -> dict[str, Any]:
-        """The outputs of the chosen CT by key."""
-        return self.widget.logic.outputsOf(self.ui.inputSelector.currentNode())
-
     def points(self) -> Any:
         """The point list."""
         return self.outputs()["landmarks/carina"]
@@ -104,8 +83,3 @@ class SlicesUser(PanelUser):
     def settle(self) -> None:
         """Wait until corrections are worked out."""
         self.app.process_events(0.5)
-
-    def boxes(self) -> str:
-        """The texts of the boxes that can be seen."""
-        shown = [n for n in ("error", "alert", "warning") if not getattr(self.run_ui, f"{n}Frame").isHidden()]
-        return "\n".join(getattr(self.run_ui, f"{n}Label").text for n in shown)

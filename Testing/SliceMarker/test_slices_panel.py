@@ -51,7 +51,7 @@ def test_buttons_say_where_and_how_sure_and_one_for_what_is_not_there_says_why(u
     assert user.ui.apexButton.text == "Apex   above the image"
     assert not user.ui.apexButton.enabled
     assert "does not reach it" in user.ui.apexButton.toolTip
-    assert "Not in the image: the lung apex" in user.boxes()
+    assert "Not in the image: the lung apex" in user.said()
 
 
 @pytest.mark.parametrize(("choice", "count"), [(0, 3), (1, 5), (2, 9), (3, 7), (4, 7)])
@@ -73,10 +73,10 @@ def test_confidence_below_the_chosen_one_is_flagged(user_of):
     user.choose(add_ct())
     user.ui.confidenceSpinBox.value = 30
     user.run_here()
-    assert "Check the" not in user.boxes()
+    assert "Check the" not in user.said()
     user.ui.confidenceSpinBox.value = 50
     user.run_here()
-    assert "Check the carina: the confidence is only 42%" in user.boxes()
+    assert "Check the carina: the confidence is only 42%" in user.said()
 
 
 def test_options_reach_the_method(user_of):
@@ -131,8 +131,8 @@ def test_a_dragged_marker_takes_table_slices_and_numbers_along(user):
     assert result.landmarks["carina"].confidence is None
     assert result.landmarks["carina"].position_ras[2] == pytest.approx(position_of(CARINA + 3))
     assert user.ui.carinaButton.text == "Carina   S 10.0 mm   by hand"
-    assert "Check the carina" not in user.boxes()
-    assert f"Corrected by hand: carina, now on slice {CARINA + 3} (found on slice {CARINA}" in user.boxes()
+    assert "Check the carina" not in user.said()
+    assert f"Corrected by hand: carina, now on slice {CARINA + 3} (found on slice {CARINA}" in user.said()
     assert user.row(0)["confidence"] == 0.97
 
 
@@ -164,8 +164,8 @@ def test_undo_takes_the_last_correction_back_and_back_goes_to_where_the_marker_w
     np.testing.assert_allclose(world(user.points(), 1), found, atol=1e-4)
     assert user.kept() == [DIAPHRAGM, CARINA, APEX]
     assert not user.ui.carinaBackButton.enabled
-    assert "Check the carina" in user.boxes()
-    assert "Corrected" not in user.boxes()
+    assert "Check the carina" in user.said()
+    assert "Corrected" not in user.said()
     assert user.ui.carinaButton.text.endswith("42 %")
 
 

@@ -268,6 +268,8 @@ def test_the_hash_of_code_ignores_what_is_not_code(tmp_path):
     before = code_hash(tmp_path)
     path.write_text('"""Another doc."""\n# why\nX = 1\n')
     assert code_hash(tmp_path) == before
+    path.write_text("X = 1\n")
+    assert code_hash(tmp_path) == before
     path.write_text('"""Doc."""\nX = 2\n')
     assert code_hash(tmp_path) != before
 

@@ -237,8 +237,13 @@ def test_vgg_features_need_a_file_that_holds_them(tmp_path):
     assert not any(key.startswith("vgg") for key in model.state_dict())
     assert str(tmp_path) not in str(learning.settings())
     torch.save({"other": torch.zeros(1)}, tmp_path / "other.pt")
-    with pytest.raises(CorruptModelError, match="VGG16"):
-        task("proposed", perceptual_network="vgg16", vgg_weights=str(tmp_path / "other.pt")).build_model()
+    torch.save(tmp_path, tmp_path / "code.pt")
+    torch.save([torch.zeros(1)], tmp_path / "list.pt")
+    (tmp_path / "text.pt").write_text("VGG16", encoding="utf-8")
+    (tmp_path / "cut.pt").write_bytes((tmp_path / "vgg.pt").read_bytes()[:500])
+    for wrong in ("other", "code", "list", "text", "cut", "missing"):
+        with pytest.raises(CorruptModelError, match="VGG16"):
+            task("proposed", perceptual_network="vgg16", vgg_weights=str(tmp_path / f"{wrong}.pt")).build_model()
 
 
 @pytest.mark.parametrize(

@@ -256,10 +256,6 @@ def test_the_other_methods_become_bundles_too(method, table, tmp_path):
 
 
 def test_the_shipped_bundle_was_made_by_this_recipe():
-    from fixtures_spect import shipped
-
-    if not shipped("mvct-default"):
-        pytest.skip("mvct-default is not in the package yet")
     bundle = BundleStore().verify("mvct-default")
     made = bundle.metadata["manabi"]["training"]
     plan = read_plan(None, [f"{key}={value}" for key, value in made["recipe"].items()])

@@ -76,6 +76,7 @@ def _synthetic(
     file = bench.folder / "contrast" / f"synthetic-{seed}.npz"
 
     def work(folder: Path) -> dict[str, Any]:
+        """Train, keep the synthetic angiograms, and score those of the test heads."""
         pairs = [Pair(case.images["heavy_t2"], case.images["tof"]) for case in paired]
         task = Pix2PixTask(bench.pix2pix, pairs, [], bench.data_hash)
         generator = bench.fit(task, seed, folder, bench.pix2pix_training).get_submodule("generator")
@@ -191,6 +192,7 @@ def _arm(
     epochs = bench.settings.contrast_epochs or bench.training.epochs
 
     def work(folder: Path) -> dict[str, Any]:
+        """Train on these images, and score the test heads."""
         known = [
             Labelled(channels(case, name, images), target(case, VESSELS), tuple(range(len(case.classes))))
             for case in heads

@@ -53,6 +53,7 @@ def run(bench: Bench) -> dict[str, Any]:
 
 def _arm(bench: Bench, problem: str, structures: Sequence[str], loss: str, seed: int) -> dict[str, Any]:
     def work(folder: Path) -> dict[str, Any]:
+        """Train with the loss, and score the test heads."""
         heads = labelled(bench.train, structures, IMAGES)
         task = SliceTask(
             bench.recipe, heads, loss_of(loss), len(structures) + 1, f"{problem} {loss}", data_hash=bench.data_hash

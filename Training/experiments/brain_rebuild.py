@@ -99,6 +99,7 @@ def dice_of(truth: np.ndarray, found: np.ndarray) -> dict[str, dict[str, float]]
 
 def _arm(bench: Bench, method: str, noise: str, fraction: float, seed: int) -> dict[str, Any]:
     def work(folder: Path) -> dict[str, Any]:
+        """Make the painted labels whole, and score them."""
         labels = [painted(bench, case, noise, fraction, seed) for case in bench.train]
         truth = [target(case, EVERY) for case in bench.train]
         if method == "shape":

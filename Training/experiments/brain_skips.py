@@ -51,6 +51,7 @@ def kept_slices(case: BrainCase, fraction: float, seed: int) -> tuple[int, ...]:
 
 def _arm(bench: Bench, pattern: str, fraction: float, seed: int) -> dict[str, Any]:
     def work(folder: Path) -> dict[str, Any]:
+        """Train on the painted slices, and score the test heads."""
         heads = [
             Labelled(stacked(case, IMAGES), target(case, EVERY), kept_slices(case, fraction, seed))
             for case in bench.train

@@ -38,6 +38,8 @@ DIGS = ("dig_a", "dig_b")
 FIRST = "plain"
 """What the others are compared with."""
 Scores = list[dict[str, float]]
+Table = dict[str, dict[int, list[Scores]]]
+"""Scores of every training, by method and number of slices."""
 
 
 def run(plan: Plan) -> dict[str, Any]:
@@ -45,28 +47,47 @@ def run(plan: Plan) -> dict[str, Any]:
     settings = plan.settings
     amounts = sorted(int(n) for n in numbers(settings.amounts, "amounts"))
     methods = [name.strip() for name in settings.compared.split(",")]
-    grid = list(itertools.product(methods, amounts, range(settings.seeds)))
+    grid = itertools.product(methods, amounts, range(settings.seeds))
     arms = {one: Arm(plan, one[0], settings.steps, one[1], one[2], KIND) for one in grid}
     training_pairs(plan, KIND)
     spread(score, list(arms.values()), settings.workers)
     records = {one: record_of(arm) or {} for one, arm in arms.items()}
-    scores = {one: score(arm) for one, arm in arms.items()}
-    table: dict[str, dict[int, list[Scores]]] = {
-        method: {n: [scores[method, n, seed] for seed in range(settings.seeds)] for n in amounts} for method in methods
-    }
     count = len(site_of(plan, KIND).patients(TRAINING))
-    seen, true = ([scores_of(v, getattr(v, what)) for v in views(plan, KIND)] for what in ("source", "target"))
     return {
-        "amounts": amounts, "methods": methods, "patients": len(seen), "seeds": settings.seeds,
+        "amounts": amounts, "methods": methods, "patients": len(views(plan, KIND)), "seeds": settings.seeds,
         "used": {str(n): records[methods[0], n, 0]["patients"] for n in amounts},
         "targets": count - count // 2,
-        "input": {metric: value_of(column(seen, metric)) for metric in METRICS},
-        "truth": {metric: value_of(column(true, metric)) for metric in METRICS if metric != "mae_hu"},
-        "rows": {method: {str(n): _row(found[n]) for n in amounts} for method, found in table.items()},
-        "flat": {method: flatness(found, settings.flat_from, settings.flat_share) for method, found in table.items()},
-        "paired": {m: _paired(table[FIRST], table[m]) for m in methods if m != FIRST} if FIRST in methods else {},
+        **_unconverted(plan),
+        **_compared(_table(arms), plan),
         "arm_s": round(float(np.mean([record["duration_s"] for record in records.values()])), 1),
     }  # fmt: skip
+
+
+def _table(arms: Mapping[tuple[str, int, int], Arm]) -> Table:
+    """The scores of all arms, by method and number of slices, training by training."""
+    table: Table = {}
+    for (method, amount, _), arm in arms.items():
+        table.setdefault(method, {}).setdefault(amount, []).append(score(arm))
+    return table
+
+
+def _unconverted(plan: Plan) -> dict[str, Any]:
+    """The metrics of the input and of the true kVCT."""
+    seen, true = ([scores_of(v, getattr(v, what)) for v in views(plan, KIND)] for what in ("source", "target"))
+    return {
+        "input": {metric: value_of(column(seen, metric)) for metric in METRICS},
+        "truth": {metric: value_of(column(true, metric)) for metric in METRICS if metric != "mae_hu"},
+    }
+
+
+def _compared(table: Table, plan: Plan) -> dict[str, Any]:
+    """The metrics of every method and number of slices, whether they flatten, and the first method less the others."""
+    settings, first = plan.settings, table.get(FIRST)
+    return {
+        "rows": {method: {str(n): _row(scores) for n, scores in found.items()} for method, found in table.items()},
+        "flat": {method: flatness(found, settings.flat_from, settings.flat_share) for method, found in table.items()},
+        "paired": {m: _paired(first, table[m]) for m in table if m != FIRST} if first is not None else {},
+    }
 
 
 def score(arm: Arm) -> Scores:
@@ -74,10 +95,10 @@ def score(arm: Arm) -> Scores:
     train(arm)
 
     def work() -> dict[str, Any]:
+        """Convert and score every test patient."""
         convert = converter(model_of(arm), arm.plan.context)
         return {"scores": [scores_of(view, straight(convert(view.pair.source))) for view in views(arm.plan, arm.kind)]}
 
-    assert record_of(arm) is not None
     return arm.plan.once(f"amount/{arm.name}.json", arm.key, work)["scores"]
 
 

@@ -8,7 +8,7 @@ how large a difference the comparison can see.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -17,6 +17,7 @@ import numpy as np
 from manabi.mvct.density import DensityTable, kv_table, mv_table
 from manabi.mvct.dose_compare import BEAMS, TOLERANCE_PERCENT, Image, compare_dose
 from manabi.mvct.metrics import tissue_masks, tissue_stats
+from manabi.result import Table
 from manabi.volume import Volume
 from Training.experiments.mvct_bench import Plan, View, spread, straight, views
 from Training.experiments.mvct_networks import Job, jobs_of, long_arms, steps
@@ -44,8 +45,8 @@ def run(plan: Plan) -> dict[str, Any]:
         "patients": len(rows), "beams": BEAMS, "target_mm": TARGET_MM, "slices": plan.settings.dose_slices,
         "tolerance_percent": TOLERANCE_PERCENT,
         "reference": {q: value_of(_column(rows, "reference", q)) for q in quantities},
-        "rows": {name: {q: value_of(_values(rows, name, q)) for q in quantities} for name in names},
-        "off": {name: {q: value_of(np.abs(_values(rows, name, q))) for q in quantities} for name in names},
+        "rows": {name: _over_patients(rows, name, quantities, np.positive) for name in names},
+        "off": {name: _over_patients(rows, name, quantities, np.abs) for name in names},
         "harm": {name: harm(rows, name, quantities) for name in names if name not in (NATIVE, WRONG)},
         "density": {name: _densities(rows, name) for name in (*names, REFERENCE)},
     }  # fmt: skip
@@ -63,27 +64,39 @@ def patient(job: Job) -> dict[str, Any]:
 
 def _patient(plan: Plan, view: View, number: int) -> dict[str, Any]:
     logger.info("dose: test patient %d", number + 1)
-    kv, mv = kv_table(), mv_table()
-    whole: dict[str, tuple[np.ndarray, DensityTable]] = {
-        REFERENCE: (view.target, kv), NATIVE: (view.source, mv), WRONG: (view.source, kv)
-    }  # fmt: skip
-    made = {name: straight(step(view.pair.source)) for name, step in steps(plan, KIND).items() if name != INPUT}
-    whole |= {name: (array, kv) for name, array in made.items()}
+    whole = _images(plan, view)
     target, low, high = _target(view, plan.settings.dose_slices)
     matrix = view.pair.target.reoriented().ijk_to_ras
     images = {name: Image(Volume(a[low:high], matrix, "CT", "HU", name), table) for name, (a, table) in whole.items()}
     done = compare_dose(images, Volume(target[low:high].astype(np.uint8), matrix, name="target"))
-    others = [name for name in images if name != REFERENCE]
-    rows = {f"{row[0]} {row[1]}": row for row in done.table.rows if DEPTH not in str(row[1])}
-    depths = [row for row in done.table.rows if DEPTH in str(row[1])]
+    return {
+        **_differences(done.table, [name for name in images if name != REFERENCE]),
+        "density": {name: _density(view, array, table) for name, (array, table) in whole.items()},
+    }
+
+
+def _images(plan: Plan, view: View) -> dict[str, tuple[np.ndarray, DensityTable]]:
+    """Every image of a patient with the table its HU are read by; converted ones with that of kilovoltage CT."""
+    kv, mv = kv_table(), mv_table()
+    found = {REFERENCE: (view.target, kv), NATIVE: (view.source, mv), WRONG: (view.source, kv)}
+    made = {name: straight(step(view.pair.source)) for name, step in steps(plan, KIND).items() if name != INPUT}
+    return found | {name: (array, kv) for name, array in made.items()}
+
+
+def _differences(table: Table, names: Sequence[str]) -> dict[str, Any]:
+    """What the comparison's table says: the reference's values, and how far each image lies from them.
+
+    Args:
+        table: of :func:`manabi.mvct.dose_compare.compare_dose`; its fourth column is the reference.
+        names: of the images in its columns after that.
+    """
+    rows = {f"{row[0]} {row[1]}": row for row in table.rows if DEPTH not in str(row[1])}
+    depths = [row for row in table.rows if DEPTH in str(row[1])]
     dose: dict[str, dict[str, float]] = {}
-    for n, name in enumerate(others, start=4):
+    for n, name in enumerate(names, start=4):
         dose[name] = {key: float(row[n] or 0.0) for key, row in rows.items()}
         dose[name][f"target {DEPTH}, largest"] = max(abs(float(row[n] or 0.0)) for row in depths)
-    return {
-        "dose": dose, "reference": {key: row[3] for key, row in rows.items()},
-        "density": {name: _density(view, array, table) for name, (array, table) in whole.items()},
-    }  # fmt: skip
+    return {"dose": dose, "reference": {key: row[3] for key, row in rows.items()}}
 
 
 def _target(view: View, slices: int) -> tuple[np.ndarray, int, int]:
@@ -125,6 +138,13 @@ def _values(rows: Sequence[Mapping[str, Any]], name: str, quantity: str) -> np.n
     """Difference from the reference; of the gamma rate, which is no difference, what is lacking to 100 %."""
     values = np.array([float(row["dose"][name].get(quantity, np.nan)) for row in rows])
     return values - 100.0 if GAMMA in quantity else values
+
+
+def _over_patients(
+    rows: Sequence[Mapping[str, Any]], name: str, quantities: Sequence[str], of: Callable[[np.ndarray], np.ndarray]
+) -> dict[str, Any]:  # fmt: skip
+    """A function of an image's differences from the reference, per quantity."""
+    return {quantity: value_of(of(_values(rows, name, quantity))) for quantity in quantities}
 
 
 def _column(rows: Sequence[Mapping[str, Any]], part: str, name: str) -> np.ndarray:

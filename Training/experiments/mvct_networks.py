@@ -28,7 +28,6 @@ from Training.experiments.slices_arms import found, keep
 from Training.mvct_calibrate import facts
 from Training.mvct_cut import CutRecipe, CutTask
 from Training.mvct_cycle import CycleRecipe, CycleTask
-from Training.mvct_cycle_base import ConverterRecipe
 from Training.mvct_domains import Domains
 from Training.mvct_evaluate import BASELINES, INPUT, NETWORK, Convert, converter
 from Training.mvct_oracle import OracleRecipe, OracleTask
@@ -38,6 +37,7 @@ logger = logging.getLogger(__name__)
 
 CYCLES, CUT, ORACLE, OURS = ("plain", "proposed", "ours"), "cut", "oracle", "ours"
 METHODS = (*CYCLES, CUT, ORACLE)
+Recipe = CycleRecipe | CutRecipe | OracleRecipe
 BUNDLE = "bundle"
 SHARED = (
     "filters", "blocks", "skip", "down", "up", "norm", "dropout", "judge_filters", "judge_kernel", "context", "crop",
@@ -77,7 +77,7 @@ class Arm:
         return self.plan.key(self.kind, arm=self.name, method=recipe_of(self).recorded())
 
 
-def recipe_of(arm: Arm) -> ConverterRecipe:
+def recipe_of(arm: Arm) -> Recipe:
     """The recipe of an arm: its method's preset with the shared fields.
 
     Raises:
@@ -115,7 +115,6 @@ def task_of(arm: Arm) -> Task:
     domains = Domains(sources, [pair.target for pair in pairs[half:]], (pixel, pixel))
     if isinstance(recipe, CutRecipe):
         return CutTask(recipe, domains, data_hash=data_hash)
-    assert isinstance(recipe, CycleRecipe)
     return CycleTask(recipe, domains, data_hash=data_hash)
 
 
@@ -194,7 +193,7 @@ def model_of(arm: Arm, known: dict[str, Any] | None = None) -> Model:
     return Model(Applied(arm.kind, *windows, (pixel, pixel), recipe.context), known or {}, network_of(arm))
 
 
-def _blank(recipe: ConverterRecipe) -> nn.Module:
+def _blank(recipe: Recipe) -> nn.Module:
     if isinstance(recipe, CycleRecipe):
         return build("converter_pair", **recipe.pair_arguments())
     if isinstance(recipe, OracleRecipe):
@@ -204,8 +203,7 @@ def _blank(recipe: ConverterRecipe) -> nn.Module:
 
 def _converter(model: nn.Module) -> nn.Module:
     """What is kept of a trained model: the pair, or the oracle's network."""
-    kept = getattr(model, "pair", model)
-    assert isinstance(kept, nn.Module)
+    kept: nn.Module = getattr(model, "pair", model)
     return kept
 
 

@@ -44,6 +44,21 @@ def run(plan: Plan, kind: str = "mvct") -> dict[str, Any]:
     return {
         "patients": len(seen),
         "spacing_mm": [round(float(s), 3) for s in seen[0].spacing],
+        **_compared(rows, truth),
+        "curves": curves,
+        "networks": {name: record_of(arm) for name, arm in long_arms(plan, kind).items()},
+        "main": main_arm(plan, kind).method,
+    }  # fmt: skip
+
+
+def _compared(rows: Mapping[str, Sequence[Mapping[str, Any]]], truth: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The scores of every converter and of the true kVCT, over patients.
+
+    Args:
+        rows: scores by converter, patient by patient.
+        truth: those of the true kVCT.
+    """
+    return {
         "rows": {name: {m: value_of(column(found, m)) for m in MEANINGS} for name, found in rows.items()},
         "truth": {metric: value_of(column(truth, metric)) for metric in (*ALONE, *DIGS)},
         "share_of_truth": {name: _shares(found, truth) for name, found in rows.items()},
@@ -51,9 +66,6 @@ def run(plan: Plan, kind: str = "mvct") -> dict[str, Any]:
             name: {m: paired(column(found, m), column(rows[INPUT], m)) for m in ERRORS}
             for name, found in rows.items() if name != INPUT
         },
-        "curves": curves,
-        "networks": {name: record_of(arm) for name, arm in long_arms(plan, kind).items()},
-        "main": main_arm(plan, kind).method,
     }  # fmt: skip
 
 
@@ -73,6 +85,7 @@ def scored(job: Job) -> dict[str, Any]:
     plan, kind, name = job.plan, job.kind, str(job.which)
 
     def work() -> dict[str, Any]:
+        """Convert and score every test patient; the first one is shown."""
         seen = views(plan, kind)
         made = [steps(plan, kind)[name](view.pair.source) for view in seen]
         logger.info("%s: scoring %s", kind, name)

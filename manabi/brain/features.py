@@ -74,6 +74,7 @@ def layers(network: nn.Module) -> list[Layer]:
     found: dict[str, Layer] = {}
 
     def note(name: str) -> Callable[[Tensor], None]:
+        """A function that notes the size of a block's output."""
         def see(output: Tensor) -> None:
             found.setdefault(name, Layer(name, output.shape[1], round(side / output.shape[-1])))
 

@@ -13,6 +13,7 @@ import numpy as np
 from manabi.brain.structures import CLASSES, STRUCTURES
 from manabi.context import Context
 from manabi.errors import GeometryError, InvalidInputError, ModelNotFoundError
+from manabi.loaded import LoadedNetworks
 from manabi.method import InputSpec, Method
 from manabi.parameters import Parameters
 from manabi.result import Cell, Result, Table
@@ -102,7 +103,7 @@ class BrainSeg(Method[BrainParameters]):
     )  # fmt: skip
 
     def __init__(self) -> None:
-        self._networks: dict[str, Any] = {}
+        self._networks = LoadedNetworks()
 
     def _run(self, inputs: dict[str, Volume], parameters: BrainParameters, context: Context) -> Result:
         tasks = {"structures": self._structures, "propagate": self._propagate, "contrast": self._contrast,
@@ -200,13 +201,7 @@ class BrainSeg(Method[BrainParameters]):
         made_for = bundle.facts.get("brain", {}).get("kind", "structures")
         if made_for != kind:
             raise InvalidInputError(f"Bundle {bundle.name} was trained for {made_for}, not {kind}. Choose another one.")
-        key = bundle.provenance()["weights_sha256"]
-        if key not in self._networks:
-            self._networks[key] = bundle.build_network()
-        context.used_bundle = bundle.provenance()
-        if bundle.notice and warn:
-            context.warn(f"Bundle {bundle.name} {bundle.version}: {bundle.notice}.")
-        return bundle, self._networks[key]
+        return bundle, self._networks.of(bundle, context, warn)
 
     # --- painted slices ---------------------------------------------------------------------------------------------
 

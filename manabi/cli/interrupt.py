@@ -51,6 +51,7 @@ def in_thread(work: Callable[[], T], cancel: threading.Event) -> T:
     errors: list[BaseException] = []
 
     def body() -> None:
+        """Do the work, and keep what came of it."""
         try:
             outcome.append(work())
         except BaseException as error:  # carried over to the waiting thread, which raises it

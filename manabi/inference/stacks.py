@@ -60,6 +60,7 @@ def predict_stack(
         return Runner(network, device, choose_precision(context, device, allowed_precisions), context)
 
     def plan(device: str) -> Setting:
+        """The largest batch that fits the device's memory."""
         start = Setting(device, min(batch, len(array)))
         budget = budget_mb(context, device)
         if start.batch * rows * columns <= SMALL_PIXELS and budget >= SMALL_BUDGET_MB:

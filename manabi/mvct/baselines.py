@@ -97,6 +97,7 @@ def polynomial(coefficients: Sequence[float] | None, window: HuWindow) -> Map:
     low_to_high = [float(c) for c in coefficients]
 
     def convert(hu: np.ndarray) -> np.ndarray:
+        """The polynomial at HU within the window, by Horner's rule."""
         x = window.clipped(np.asarray(hu, np.float32)) / np.float32(1000.0)
         out = np.zeros_like(x)
         for c in reversed(low_to_high):

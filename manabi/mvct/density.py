@@ -10,13 +10,13 @@ Every scanner has its own curve: for numbers that matter, give the site's own CS
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from manabi.batch.spreadsheet import read_sheet
 from manabi.errors import InvalidInputError
 from manabi.result import Cell, Table
 
@@ -119,23 +119,17 @@ def read_density_csv(path: str | Path) -> DensityTable:
     """Read a site's curve: a heading and a row per HU.
 
     The heading names ``hu`` and ``relative_electron_density`` (or ``red``), ``mass_density`` or both. Columns are
-    separated by commas or semicolons; with semicolons a decimal comma is understood.
+    separated by commas, semicolons or tabs; with semicolons a decimal comma is understood.
 
     Raises:
         InvalidInputError: naming the line that cannot be used, and why.
     """
     file = Path(path)
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInputError(f"The density table {file.name} cannot be read ({error}). Give a UTF-8 CSV.") from error
-    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
-    if len(lines) < 3:
+    sheet = read_sheet(file, comment="#")
+    if len(sheet.lines) < 2:
         raise InvalidInputError(f"The density table {file.name} needs a heading and two rows at least.")
-    mark = ";" if ";" in lines[0] else ","
-    cells = list(csv.reader(lines, delimiter=mark))
-    places = _places(file.name, cells[0])
-    rows = [_numbers(file.name, n, row, places, mark) for n, row in enumerate(cells[1:], 2)]
+    places = _places(file.name, sheet.columns)
+    rows = [_numbers(file.name, n, row, places, sheet.delimiter) for n, row in sheet.lines]
     columns = dict(zip(places, np.array(rows, float).T, strict=True))
     electron = columns.get("electron", columns.get("mass"))
     mass = columns.get("mass", electron)

@@ -150,6 +150,7 @@ class _Findings:
     score: float = 0.0
 
     def add(self, score: float, refuse_from: float, prefix: str, text: str, advice: str) -> None:
+        """Note a check's score, and its reason where it is 1 or more: to refuse the input, or to flag it."""
         self.score = max(self.score, score)
         if score >= 1.0:
             level = REFUSE if score >= refuse_from else FLAG

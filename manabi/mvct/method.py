@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from manabi.context import Context
 from manabi.errors import InvalidInputError, ModelNotFoundError
+from manabi.loaded import LoadedNetworks
 from manabi.method import InputSpec, Method
 from manabi.mvct.parameters import MVCTParameters
 from manabi.parameters import Parameters
@@ -63,7 +64,7 @@ class MVCTConvert(Method[MVCTParameters]):
     )  # fmt: skip
 
     def __init__(self) -> None:
-        self._networks: dict[str, nn.Module] = {}
+        self._networks = LoadedNetworks()
 
     def _run(self, inputs: dict[str, Volume], parameters: MVCTParameters, context: Context) -> Result:
         from manabi.mvct import gate, outputs, pipeline, prepare, safety
@@ -113,13 +114,8 @@ class MVCTConvert(Method[MVCTParameters]):
 
         bundle = self._bundle(name)
         self.check_bundle(bundle)
-        key = bundle.provenance()["weights_sha256"]
-        if key not in self._networks:
-            self._networks[key] = bundle.build_network()
-        context.used_bundle = bundle.provenance()
-        if bundle.notice:
-            context.warn(f"Bundle {bundle.name} {bundle.version}: {bundle.notice}.")
-        return self._networks[key], Settings.of(bundle), bundle.metadata["manabi"].get("mvct", {})
+        network = self._networks.of(bundle, context)
+        return network, Settings.of(bundle), bundle.metadata["manabi"].get("mvct", {})
 
     def _bundle(self, name: str) -> Bundle:
         from manabi.store import BundleStore

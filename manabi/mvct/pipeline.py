@@ -81,13 +81,12 @@ def convert(
     crop = crop_to_body(body)
     context.progress(0.0, "Converting")
     with context.span(0.0, 0.9):
-        parts = _parts(work, crop, body, model, parameters, context)
+        correction, *doubts = _parts(work, crop, body, model, parameters, context)
     context.progress(0.9, "Going back to the input's grid")
     fade = fading(body, work.image.spacing_mm) if parameters.body_only else None
-    wide = [None if part is None else crop.place(part, body.shape) for part in parts]
-    assert wide[0] is not None
-    after = applied(work, wide[0], model.settings.source, fade, parameters.strength, parameters.way_back)
-    residual, spread = (_within(work, array, body) for array in wide[1:])
+    wide = crop.place(correction, body.shape)
+    after = applied(work, wide, model.settings.source, fade, parameters.strength, parameters.way_back)
+    residual, spread = (_within(work, crop, part, body) for part in doubts)
     return Conversion(work, crop, body, np.asarray(work.straight.array), after, residual, spread)
 
 
@@ -201,6 +200,8 @@ def _passes(converter: Converter, number: int, count: int) -> Any:
     return converter.context.span(number / count, (number + 1) / count)
 
 
-def _within(work: Work, array: np.ndarray | None, body: np.ndarray) -> np.ndarray | None:
-    """A map on the straight grid, 0 outside the body; None stays None."""
-    return None if array is None else work.to_straight(np.where(body, array, np.float32(0.0)))
+def _within(work: Work, crop: Crop, part: np.ndarray | None, body: np.ndarray) -> np.ndarray | None:
+    """A map of the crop on the straight grid, 0 outside the body; None stays None."""
+    if part is None:
+        return None
+    return work.to_straight(np.where(body, crop.place(part, body.shape), np.float32(0.0)))

@@ -135,6 +135,7 @@ def _ellipse(rim: np.ndarray, contact: np.ndarray, area: float) -> tuple[float, 
     radius, centre = np.sqrt(area / np.pi), points.mean(0)
 
     def misses(values: np.ndarray) -> np.ndarray:
+        """How far points lie from an ellipse, and the ellipse from what bodies are like."""
         a, b = np.exp(values[2:4])
         far = [np.hypot((p[:, 0] - values[0]) / a, (p[:, 1] - values[1]) / b) - 1.0 for p in (rim, contact)]
         shape = np.array([values[2] - values[3] - SHAPE_LOG, *(values[:2] - centre) / radius]) * PRIOR

@@ -91,6 +91,7 @@ def jitter_edges(labels: np.ndarray, most_px: int, rng: np.random.Generator, axi
     from scipy.ndimage import binary_dilation, binary_erosion
 
     def change(plane: np.ndarray) -> np.ndarray:
+        """A slice with every label grown or shrunk."""
         out = plane.copy()
         for value in np.unique(plane[plane > 0]):
             by = int(rng.integers(-most_px, most_px + 1))

@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -87,6 +89,7 @@ def ball(centre: Corner, radii: Corner, pitch: float = 0.0, yaw: float = 0.0, ro
     low, high = np.subtract(centre, reach), np.add(centre, reach)
 
     def depth(p: Points) -> Tensor:
+        """Mm below the ellipsoid's surface, to first order."""
         rel = [v - c for v, c in zip(p, centre, strict=True)]
         squares, slopes = torch.zeros_like(p[0]), torch.zeros_like(p[0])
         for axis, radius in enumerate(radii):
@@ -118,13 +121,9 @@ def path(*points: tuple[float, float, float, float], stretch: Corner = (1.0, 1.0
     scaled = np.column_stack((rows[:, :3] / np.asarray(stretch), rows[:, 3])).tolist()
 
     def depth(p: Points) -> Tensor:
+        """Mm below the chain's surface."""
         place = [v / s for v, s in zip(p, stretch, strict=True)]
-        out: Tensor | None = None
-        for a, b in zip(scaled, scaled[1:], strict=False):
-            one = _cone(place, a, b)
-            out = one if out is None else torch.maximum(out, one)
-        assert out is not None
-        return out
+        return reduce(torch.maximum, (_cone(place, a, b) for a, b in pairwise(scaled)))
 
     return Body(tuple(low.tolist()), tuple(high.tolist()), depth)
 
@@ -150,6 +149,7 @@ def strap(*rows: Row, square: float = 0.0, smooth_mm: float = 6.0) -> Body:
     look = torch.as_tensor(sections(table, smooth_mm), dtype=torch.float32)
 
     def depth(p: Points) -> Tensor:
+        """Mm below the surface of the section at this height, and below the ends."""
         index = ((p[2] - bottom) / LEVEL_MM).round_().long().clamp_(0, look.shape[1] - 1)
         columns = look.to(p[0].device)
         x, y = p[0] - columns[0][index], p[1] - columns[1][index]

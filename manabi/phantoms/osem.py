@@ -87,6 +87,7 @@ class _Subset:
         self._scale = torch.where(sensitivity > SMALLEST, 1.0 / sensitivity.clamp(min=SMALLEST), 0.0)
 
     def update(self, image: torch.Tensor) -> torch.Tensor:
+        """The image after this subset's angles."""
         expected = self._projector.forward(image, self._group)
         if self._additive is not None:
             expected += self._additive

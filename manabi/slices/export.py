@@ -123,6 +123,7 @@ class _Job:
     provenance: Mapping[str, Any]
 
     def pictures(self, window: tuple[float, float], size: int | None) -> list[Path]:
+        """A PNG per slice, grey as in the window."""
         grey = as_8bit(stack_of(self.stack, self.chosen), window)
         paths = [self.folder / picture_name(one) for one in self.chosen]
         for image, path in zip(grey, paths, strict=True):
@@ -130,6 +131,7 @@ class _Job:
         return paths
 
     def table(self, pictures: Sequence[Path]) -> list[Path]:
+        """Where every slice lies, with its picture's name, as CSV."""
         names = [p.name for p in pictures] or [""] * len(self.chosen)
         rows = [
             (c.number, c.marker, self.stack.input_index(c.index), round(c.z_mm, 2), round(c.fraction, 4), name)
@@ -138,6 +140,7 @@ class _Job:
         return [write_table(COLUMNS, rows, self.folder / "slices.csv")]
 
     def arrays(self) -> list[Path]:
+        """Values and geometry of all slices, as one NPZ."""
         path = self.folder / "slices.npz"
         np.savez_compressed(
             path, pixels=stack_of(self.stack, self.chosen), planes_to_ras=planes_to_ras(self.stack, self.chosen),
@@ -147,6 +150,7 @@ class _Job:
         return [path]
 
     def dicom(self) -> list[Path]:
+        """The slices as a DICOM series."""
         from manabi.io.dicom.write_slices import write_dicom_slices
 
         source, own = self.volume, self.stack.input_axis == 0 and not self.stack.resampled
@@ -160,6 +164,7 @@ class _Job:
         )  # fmt: skip
 
     def key_objects(self) -> list[Path]:
+        """A DICOM key object selection that points at the original slices."""
         from manabi.io.dicom.key_objects import KeyImage, write_key_objects
 
         _, rows, columns = self.stack.volume.shape

@@ -12,6 +12,7 @@ import numpy as np
 
 from manabi.context import Context
 from manabi.errors import InvalidInputError
+from manabi.loaded import LoadedNetworks
 from manabi.method import InputSpec, Method
 from manabi.parameters import Parameters
 from manabi.result import Cell, Result, Table
@@ -84,7 +85,7 @@ class SliceMarker(Method[SliceParameters]):
     alert_prefixes: ClassVar[tuple[str, ...]] = ("Check the ", "Not in the image", "No lungs", "The values do not look")
 
     def __init__(self) -> None:
-        self._networks: dict[str, Any] = {}
+        self._networks = LoadedNetworks()
 
     def _run(self, inputs: dict[str, Volume], parameters: SliceParameters, context: Context) -> Result:
         from manabi.slices import report, representative
@@ -167,13 +168,7 @@ class SliceMarker(Method[SliceParameters]):
 
         bundle = BundleStore().get(context.bundle or self.default_bundle or "", method=self.name)
         self.check_bundle(bundle)
-        key = bundle.provenance()["weights_sha256"]
-        if key not in self._networks:
-            self._networks[key] = bundle.build_network()
-        context.used_bundle = bundle.provenance()
-        if bundle.notice and warn:
-            context.warn(f"Bundle {bundle.name} {bundle.version}: {bundle.notice}.")
-        return self._networks[key], Settings.of(bundle.facts.get("slices", {}))
+        return self._networks.of(bundle, context, warn), Settings.of(bundle.facts.get("slices", {}))
 
     def compare_truth(self, truth: Mapping[str, Cell], result: Result) -> dict[str, Table]:
         """Each marker beside its true level, in mm (RAS coordinate S)."""

@@ -13,6 +13,7 @@ import numpy as np
 
 from manabi.context import Context
 from manabi.errors import InvalidInputError
+from manabi.loaded import LoadedNetworks
 from manabi.method import InputSpec, Method
 from manabi.parameters import Parameters
 from manabi.result import Cell, Result, Table
@@ -87,7 +88,7 @@ class SPECTDenoise(Method[SPECTParameters]):
     )  # fmt: skip
 
     def __init__(self) -> None:
-        self._networks: dict[str, Any] = {}
+        self._networks = LoadedNetworks()
 
     def _run(self, inputs: dict[str, Volume], parameters: SPECTParameters, context: Context) -> Result:
         volume = inputs["spect"]
@@ -153,13 +154,7 @@ class SPECTDenoise(Method[SPECTParameters]):
                 f"Bundle {bundle.name} was trained for pipeline={made_for}, not {pipeline}. "
                 f"Set pipeline={made_for}, or choose another bundle."
             )
-        key = bundle.provenance()["weights_sha256"]
-        if key not in self._networks:
-            self._networks[key] = bundle.build_network()
-        context.used_bundle = bundle.provenance()
-        if bundle.notice:
-            context.warn(f"Bundle {bundle.name} {bundle.version}: {bundle.notice}.")
-        return bundle, self._networks[key]
+        return bundle, self._networks.of(bundle, context)
 
     # --- the source's own pipeline ----------------------------------------------------------------
 

@@ -49,6 +49,7 @@ def symmetry_plane(array: np.ndarray, spacing_mm: np.ndarray, brain: np.ndarray,
     values = capped[k, j, i][::3]
 
     def mismatch(v: np.ndarray) -> float:
+        """Mean squared difference from the mirrored brain, with a little for turning."""
         normal = rotation(0.0, v[1], v[2])[:, 0]
         distance = (points - middle_mm) @ normal - v[0]
         mirrored = points - 2.0 * distance[:, None] * normal

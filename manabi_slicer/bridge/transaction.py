@@ -81,6 +81,7 @@ class Transaction:
         segments = _Segments(node) if is_a(node, SEGMENTATION) else None
 
         def back() -> None:
+            """Put the node and its companions back where they were."""
             for one in reversed(removed):
                 if one.GetScene() is None:
                     self.scene.AddNode(one)

@@ -21,12 +21,14 @@ class _Memory:
         self._observed: tuple[Any, int] | None = None
 
     def keep(self, transaction: Transaction, about: tuple[str, str]) -> None:
+        """Remember a change of the scene, until it is undone or the scene is closed."""
         self.forget()
         scene = transaction.scene
         self.last, self.about = transaction, about
         self._observed = (scene, scene.AddObserver(scene.StartCloseEvent, self._on_close))
 
     def forget(self) -> None:
+        """There is nothing to undo any more."""
         if self._observed is not None:
             scene, tag = self._observed
             scene.RemoveObserver(tag)

@@ -29,6 +29,7 @@ def _generated(typing: Any, out: Any, o: Any, source: Any, i: Any, j: Any, v: An
     index, weight = types.uintp, types.float32
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, values: Any) -> Any:
+        """The instructions for one call."""
         vector = ir.VectorType(ir.FloatType(), lanes.count)
 
         def place(array: int, at: int) -> ir.Value:

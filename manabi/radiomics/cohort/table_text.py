@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import codecs
-import csv
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from manabi.batch.spreadsheet import parsed
 from manabi.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -19,7 +18,6 @@ MISSING = frozenset(
      "NULL", "NaN", "None", "n/a", "nan", "null")
 )  # fmt: skip
 """Cells that say that there is no value: those of pandas."""
-MARKS = ",;\t"
 
 
 def read_table(path: Path) -> pd.DataFrame:
@@ -37,19 +35,13 @@ def read_table(path: Path) -> pd.DataFrame:
     """
     import pandas as pd
 
-    text, mark = _parted(_text(path))
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=mark, skipinitialspace=True)
-    try:
-        lines = [(reader.line_num, [cell.strip() for cell in line]) for line in reader]
-    except csv.Error as error:
-        raise InvalidInputError(f"{path.name!r} is no table ({error}). Save it as 'CSV UTF-8'.") from error
-    filled = [(number, line) for number, line in lines[1:] if any(line)]
-    if not lines or not filled:
+    sheet = parsed(_text(path), repr(path.name))
+    if not sheet.lines:
         raise InvalidInputError(f"{path.name!r} has no rows below its heading.")
-    names = _heading(lines[0][1], filled, path)
-    rows = [[None if cell in MISSING else cell for cell in _fitted(line, len(names))] for _, line in filled]
-    table = pd.DataFrame(rows, columns=names, index=[number for number, _ in filled], dtype=object)
-    table.attrs["decimal"] = "," if mark == ";" else "."
+    names = _heading(sheet.columns, sheet.lines, path)
+    rows = [[None if cell in MISSING else cell for cell in _fitted(line, len(names))] for _, line in sheet.lines]
+    table = pd.DataFrame(rows, columns=names, index=[number for number, _ in sheet.lines], dtype=object)
+    table.attrs["decimal"] = "," if sheet.delimiter == ";" else "."
     return table
 
 
@@ -66,15 +58,6 @@ def _text(path: Path) -> str:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
         return data.decode("cp932", errors="replace")
-
-
-def _parted(text: str) -> tuple[str, str]:
-    """The text from its heading on, and what parts its cells."""
-    first, _, rest = text.partition("\n")
-    said = first.strip("\r\"' ")
-    if said.lower().startswith("sep=") and len(said) == len("sep=") + 1:
-        return rest, said[-1]
-    return text, max(MARKS, key=first.count)
 
 
 def _heading(names: Sequence[str], rows: Sequence[tuple[int, list[str]]], path: Path) -> list[str]:
