@@ -24,7 +24,9 @@ Box = tuple[float, float, float, float]
 RATES = (0.125, 0.2, 0.25, 0.5, 1.0, 2.0)
 """False positives per film at which sensitivities are read."""
 SLACK_PX = 1.5
-"""Added to a nodule's radius in the rule ``circle``: one pixel of a 256 grid is 1.4 to 1.7 mm (our choice)."""
+"""Added to a nodule's radius in the rule ``circle`` on a film of :data:`GRID` pixels, which are 1.4 to 1.7 mm (our
+choice); on coarser films it is as many millimetres, so fewer pixels."""
+GRID = 256
 LEAST_IOU = 0.2
 """Overlap from which on a box is a hit in NODE21 (Sogancioglu et al., IEEE TMI 2024;43:2839)."""
 
@@ -64,7 +66,8 @@ class Nodule:
 class Film:
     """One image with its marks and nodules; ``patient`` groups films that are not independent.
 
-    ``score`` is the whole image's: that of its best mark where it is None.
+    ``score`` is the whole image's: that of its best mark where it is None. ``slack_px`` is how far beyond a nodule's
+    circle a mark still hits it.
     """
 
     name: str
@@ -72,6 +75,7 @@ class Film:
     marks: tuple[Mark, ...]
     nodules: tuple[Nodule, ...]
     score: float | None = None
+    slack_px: float = SLACK_PX
 
     @property
     def image_score(self) -> float:
@@ -106,6 +110,11 @@ class Scored:
     false_score: np.ndarray
 
 
+def slack_of(side: int) -> float:
+    """:data:`SLACK_PX` on films of ``side`` pixels."""
+    return SLACK_PX * side / GRID
+
+
 # --- hits -------------------------------------------------------------------------------------------------------------
 
 
@@ -138,7 +147,7 @@ def hits(mark: Mark, nodules: Sequence[Nodule], rule: Rule, slack_px: float = SL
     return -max(good)[1] if good else None
 
 
-def score_films(films: Sequence[Film], rule: Rule = "circle", slack_px: float = SLACK_PX) -> Scored:
+def score_films(films: Sequence[Film], rule: Rule = "circle") -> Scored:
     """Decide every mark of every film.
 
     Raises:
@@ -153,7 +162,7 @@ def score_films(films: Sequence[Film], rule: Rule = "circle", slack_px: float = 
         for mark in film.marks:
             if not np.isfinite(mark.score):
                 raise InvalidInputError(f"A mark of film {film.name} has the score {mark.score}; expected a number.")
-            hit = hits(mark, film.nodules, rule, slack_px)
+            hit = hits(mark, film.nodules, rule, film.slack_px)
             if hit is None:
                 false.append((mark.score, number))
             else:

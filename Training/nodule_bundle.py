@@ -51,6 +51,7 @@ class Measured:
         test: :func:`Training.froc_statistics.summary` of the test films.
         other: the same of simulated films of another domain; empty where none were asked for.
         feature_range: of the training films, see :func:`manabi.nodule.outside.ranges`.
+        matrix: side of the films in pixels.
     """
 
     model: PairUNet
@@ -58,6 +59,7 @@ class Measured:
     test: dict[str, Any]
     other: dict[str, Any] = field(default_factory=dict)
     feature_range: dict[str, list[float]] = field(default_factory=dict)
+    matrix: int = 256
 
 
 def finish(folder: Path, plan: Plan, result: FitResult, data: NoduleData, source: str, cache: Path) -> Bundle:
@@ -96,7 +98,7 @@ def measure(plan: Plan, result: FitResult, data: NoduleData, other: Part | None 
     chosen, tested = (films_of(part, find) for part in (validation, test))
     points = operating_points(score_films(chosen), score_films(tested), OPERATING_RATES, LEAST_SCORE)
     elsewhere = scores(films_of(other, find)) if other is not None else {}
-    return Measured(network, points, scores(tested), elsewhere, feature_range(data.parts["training"]))
+    return Measured(network, points, scores(tested), elsewhere, feature_range(data.parts["training"]), data.matrix)
 
 
 def scores(films: Sequence[Film]) -> dict[str, Any]:

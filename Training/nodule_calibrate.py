@@ -43,7 +43,7 @@ def fit_scale(films: Sequence[Film]) -> Scale:
     for film in films:
         for mark in film.marks:
             scores.append(mark.score)
-            right.append(hits(mark, film.nodules, "circle") is not None)
+            right.append(hits(mark, film.nodules, "circle", film.slack_px) is not None)
     y = np.array(right, float)
     if not 0 < y.sum() < y.size:
         return Scale()

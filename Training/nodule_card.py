@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from manabi.nodule.place import HIDDEN
-from Training.froc import LEAST_IOU, SLACK_PX
+from Training.froc import LEAST_IOU, slack_of
 
 if TYPE_CHECKING:
     from Training.nodule import Plan
@@ -122,8 +122,8 @@ def _scores(measured: Measured) -> list[str]:
     return [
         "## Scores (95 % interval, chests resampled)",
         "",
-        f"{counted}. A mark is a hit within the nodule's circle or {SLACK_PX:g} pixels of the network's "
-        f"grid beyond it; for the NODE21 score, boxes with IoU above {LEAST_IOU:g}.",
+        f"{counted}. A mark is a hit within the nodule's circle or {slack_of(measured.matrix):g} pixels of the "
+        f"network's grid beyond it; for the NODE21 score, boxes with IoU above {LEAST_IOU:g}.",
         *(["The other domain has other vessels, beams, grids and processing, and true three-dimensional nodules",
            "without the flow; nothing of it was trained on."] if measured.other else []),
         "",

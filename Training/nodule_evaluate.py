@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from manabi.nodule.prepare import network_input
-from Training.froc import Film, Mark, Nodule, square
+from Training.froc import Film, Mark, Nodule, slack_of, square
 from Training.nodule_data import Example, Part
 
 CHUNK = 8
@@ -90,9 +90,10 @@ def films_of(part: Part | Iterable[Example], find: Finder) -> list[Film]:
     for chunk in _chunks(iter(part), CHUNK // 2):
         images = np.stack([image for one in chunk for image in (one.positive, one.negative)])
         marks = find(images)
+        slack = slack_of(max(images.shape[1:]))
         for k, one in enumerate(chunk):
-            out.append(Film(f"{one.name}+", one.patient, marks[2 * k], one.nodules))
-            out.append(Film(f"{one.name}-", one.patient, marks[2 * k + 1], ()))
+            out.append(Film(f"{one.name}+", one.patient, marks[2 * k], one.nodules, slack_px=slack))
+            out.append(Film(f"{one.name}-", one.patient, marks[2 * k + 1], (), slack_px=slack))
     return out
 
 
@@ -108,7 +109,7 @@ def films_to_json(films: Sequence[Film]) -> list[dict[str, Any]]:
     """Marked films as plain values, so that finished work can be kept."""
     return [
         {
-            "name": f.name, "patient": f.patient, "score": f.score,
+            "name": f.name, "patient": f.patient, "score": f.score, "slack_px": f.slack_px,
             "marks": [[round(m.row, 2), round(m.column, 2), m.score,
                        None if m.box is None else [round(v, 2) for v in m.box]] for m in f.marks],
             "nodules": [[n.row, n.column, n.radius, n.place, n.subtlety, n.box] for n in f.nodules],
@@ -124,7 +125,7 @@ def films_from_json(values: Sequence[dict[str, Any]]) -> list[Film]:
             v["name"], v["patient"],
             tuple(Mark(m[0], m[1], m[2], None if m[3] is None else tuple(m[3])) for m in v["marks"]),
             tuple(Nodule(n[0], n[1], n[2], n[3], n[4], None if n[5] is None else tuple(n[5])) for n in v["nodules"]),
-            v["score"],
+            v["score"], v["slack_px"],
         )
         for v in values
     ]  # fmt: skip

@@ -48,10 +48,14 @@ class Redactor(logging.Formatter):
         return self.redact(super().format(record))
 
     def redact(self, text: str) -> str:
-        """The text with ``<input>`` and ``<path>`` in place of what it must not hold."""
+        """The text with ``<input>``, ``<path>`` and ``<value>`` in place of what it must not hold."""
         for private in self._private:
             text = text.replace(private, "<input>")
-        return _PATH.sub(_without_path, text)
+        return _PATH.sub(_without_path, _DICOM_VALUE.sub(r"\g<what><value>", text))
+
+
+_DICOM_VALUE = re.compile(r"""(?P<what>[Vv]alue (?:for|in|of) [^:'"\n]*:? ?)(?P<quote>['"]).*?(?P=quote)""")
+"""How pydicom quotes a value that it cannot make out; it may be a name, a number or a date of the patient."""
 
 
 def _without_path(match: re.Match[str]) -> str:

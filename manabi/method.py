@@ -134,7 +134,7 @@ class Method(ABC, Generic[P]):
         result = self._run(volumes, settings, context)  # type: ignore[arg-type]
         context.check_cancelled()
         carried = [w for v in volumes.values() for w in v.warnings]
-        result.warnings = list(dict.fromkeys([*carried, *warnings, *context.warnings, *result.warnings]))
+        result.warnings = self.told(list(dict.fromkeys([*carried, *warnings, *context.warnings, *result.warnings])))
         result.provenance = provenance(self, volumes, settings, context, result, time.perf_counter() - started)
         context.progress(1.0, "Done")
         return result
@@ -142,6 +142,10 @@ class Method(ABC, Generic[P]):
     @abstractmethod
     def _run(self, inputs: dict[str, Volume], parameters: P, context: Context) -> Result:
         """The method itself; inputs are checked, parameters are of ``parameters_type``."""
+
+    def told(self, warnings: list[str]) -> list[str]:
+        """The warnings of a run as a reader is told them: in this order, without what another says better."""
+        return warnings
 
     def load(self, context: Context) -> None:
         """Load the model that a run with this context would use, ahead of it; nothing where there is none.

@@ -7,6 +7,7 @@ import pytest
 
 from manabi.errors import InvalidInputError
 from Training.froc import (
+    SLACK_PX,
     Film,
     Mark,
     Nodule,
@@ -16,6 +17,7 @@ from Training.froc import (
     iou,
     score_films,
     sensitivity,
+    slack_of,
     square,
     threshold,
 )
@@ -54,6 +56,14 @@ def films():
 
 
 # --- hits -------------------------------------------------------------------------------------------------------------
+
+
+def test_the_slack_is_as_many_millimetres_on_a_coarser_film():
+    assert (slack_of(256), slack_of(128)) == (SLACK_PX, SLACK_PX / 2)
+    beside = mark(0.5, 50 + NODULE.radius + 1.2)
+    fine, coarse = (Film("a", "a", (beside,), (NODULE,), slack_px=slack_of(side)) for side in (256, 128))
+    assert sensitivity(score_films([fine, Film("b", "b", (), ())]), 1.0) == 1
+    assert sensitivity(score_films([coarse, Film("b", "b", (), ())]), 0.125) == 0
 
 
 def test_a_mark_hits_within_the_circle_and_its_slack():

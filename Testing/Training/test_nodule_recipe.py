@@ -243,7 +243,7 @@ def test_thresholds_and_scores_are_of_marks_in_the_lungs_where_the_recipe_says_s
     bundle = nodule_bundle.export(tmp_path / "bundle", plan, result, data, measured)
     assert bundle.facts["limit_to_lungs"] is limit
     assert ("are left out, as the method does by" in bundle.card) is limit
-    assert "1.5 pixels of the network's grid beyond it" in bundle.card
+    assert "0.375 pixels of the network's grid beyond it" in bundle.card
 
 
 def test_where_pairs_are_made_does_not_shape_the_weights():

@@ -359,6 +359,12 @@ def test_log_redacts_paths(text):
     assert "Tanaka" not in log.Redactor().redact(text)
 
 
+def test_log_redacts_the_values_that_pydicom_quotes():
+    text = "Invalid value for VR DA: '1950.01.01'. and Invalid value for VR PN: \"O'Tanaka\" in 2"
+    redacted = log.Redactor().redact(text)
+    assert redacted == "Invalid value for VR DA: <value>. and Invalid value for VR PN: <value> in 2"
+
+
 def test_log_keeps_what_helps():
     kept = f'File "{manabi.__file__}", line 3, in x: 1/2 of https://example.org/a at 3.5 mm/s'
     assert log.Redactor().redact(kept) == kept

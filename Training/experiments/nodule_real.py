@@ -31,7 +31,7 @@ from Training.experiments.nodule_bench import (
     finder_of,
     trained,
 )
-from Training.froc import Mark, score_films, threshold
+from Training.froc import GRID, Mark, score_films, threshold
 from Training.nodule_evaluate import LEAST_SCORE, Finder, films_of
 from Training.roc import auc_bootstrap
 
@@ -42,7 +42,7 @@ NORMAL = "No Finding"
 BOX_SIDE = 1024.0
 """Pixels of the films that the boxes are given in."""
 SLACK_PX = 2.0
-"""A mark this far outside a box on the network's grid still lies on it: boxes were drawn by hand (our choice)."""
+"""A mark this far outside a box, on a grid of 256 pixels, still lies on it: boxes were drawn by hand (our choice)."""
 Box = tuple[float, float, float, float]
 
 
@@ -213,7 +213,7 @@ def scored(films: Sequence[RealFilm], find: Finder, levels: Mapping[str, float])
     area = auc_bootstrap(truth, best[judged], patients) if both else None
     return {
         "auc": None if area is None else [area.value, area.low, area.high],
-        "hits": [hit_of(box, own) for f, own in zip(films, marks, strict=True) for box in f.boxes],
+        "hits": [hit_of(box, own, f.film.shape[0]) for f, own in zip(films, marks, strict=True) for box in f.boxes],
         "levels": dict(levels),
         "marks_per_film": {
             rate: {kind: _mean([sum(m.score >= level for m in own) for f, own in zip(films, marks, strict=True)
@@ -223,18 +223,18 @@ def scored(films: Sequence[RealFilm], find: Finder, levels: Mapping[str, float])
     }  # fmt: skip
 
 
-def hit_of(box: Box, marks: Sequence[Mark]) -> dict[str, Any]:
+def hit_of(box: Box, marks: Sequence[Mark], matrix: int = GRID) -> dict[str, Any]:
     """The best mark on a box: its score, and how many marks of the film are better (0 is the film's best)."""
-    inside = [m for m in marks if _inside(m, box)]
+    inside = [m for m in marks if _inside(m, box, SLACK_PX * matrix / GRID)]
     if not inside:
         return {"score": None, "rank": None}
     score = max(m.score for m in inside)
     return {"score": float(score), "rank": sum(m.score > score for m in marks)}
 
 
-def _inside(mark: Mark, box: Box) -> bool:
-    rows = box[0] - SLACK_PX <= mark.row <= box[2] + SLACK_PX
-    return rows and box[1] - SLACK_PX <= mark.column <= box[3] + SLACK_PX
+def _inside(mark: Mark, box: Box, slack: float) -> bool:
+    rows = box[0] - slack <= mark.row <= box[2] + slack
+    return rows and box[1] - slack <= mark.column <= box[3] + slack
 
 
 def _mean(values: Sequence[int]) -> float | None:

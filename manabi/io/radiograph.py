@@ -26,6 +26,8 @@ LOOSE_MODALITIES = ("OT", "SC", "")
 """Modalities that a film's scan may carry as well as anything else."""
 GREY_TOLERANCE = 2
 """Colour channels that differ by no more (of 255) are a grey image that went through JPEG (our choice)."""
+MIRRORED = "The image is stored mirrored"
+"""How the warning begins of a film whose right and left are exchanged."""
 NO_SPACING = "The file does not say how large a pixel is; 1 mm is assumed. Lengths and areas are not to be trusted."
 
 
@@ -78,7 +80,7 @@ def _from_dicom(path: Path, name: str) -> Volume:
     warnings: list[str] = []
     spacing = _spacing(dataset, warnings)
     if str(dataset.get("PatientOrientation", [""])[0]).startswith("R"):
-        warnings.append("The image is stored mirrored: its columns run to the patient's right.")
+        warnings.append(f"{MIRRORED}: its columns run to the patient's right, so right and left are exchanged.")
     known = modality if modality in MODALITIES else None
     return Volume(
         array[None], _placed(spacing), modality=known, name=name, warnings=tuple(warnings),

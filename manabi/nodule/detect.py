@@ -11,6 +11,7 @@ import numpy as np
 from manabi.context import Context
 from manabi.errors import CorruptModelError
 from manabi.nodule import outside
+from manabi.nodule.header import header_warnings
 from manabi.nodule.lung_mask import LungField, lung_field_parts
 from manabi.nodule.marks import PEAK_DISTANCE, Peak, find_peaks, in_order, lung_height_px, place_of
 from manabi.nodule.operating import Curve
@@ -128,11 +129,17 @@ def search(
         heat = heat_map(network, grid.film, context, parameters.average)
     height = lung_height_px(lungs) * grid.mm_per_pixel if mm_known else None
     known = settings.feature_range or {}
-    checks = (*settings.doubts(parameters), *outside.film_warnings(grid.film, lungs, known, height))
-    texts = (*polarity, *spacing_texts, *checks)
+    told = [*header_warnings(volume), *outside.film_warnings(grid.film, lungs, known, height)]
+    texts = (*polarity, *spacing_texts, *settings.doubts(parameters), *_without_second_child(told))
     found = Search(film, grid, lungs, heat, (), mm_known, texts)
     limit = parameters.limit_to_lungs and not lungs.is_doubtful
     return replace(found, heat=limited(found) if limit else heat, peaks=_candidates(found, settings, limit))
+
+
+def _without_second_child(texts: list[str]) -> list[str]:
+    """Where header and pixels both speak of a child, what was said first."""
+    child = [text for text in texts if text.startswith("A child")]
+    return [text for text in texts if text not in child[1:]]
 
 
 def heat_map(network: nn.Module, film: np.ndarray, context: Context, average: bool = False) -> np.ndarray:

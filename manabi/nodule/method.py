@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from manabi.context import Context
 from manabi.errors import InvalidInputError, ModelNotFoundError
+from manabi.io.radiograph import MIRRORED, NO_SPACING
 from manabi.method import InputSpec, Method
 from manabi.nodule.parameters import NoduleParameters
 from manabi.parameters import Parameters
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
     from manabi.nodule.detect import DetectorSettings
 
+SAYS_SPACING = ("Spacing unknown", "Lengths are measured with a film")
+"""How the warnings begin that say what lengths were measured with."""
 MODALITIES = ("DX", "CR", "RG", "OT")
 IMPORTED_AHEAD = (
     "manabi.nodule.detect",
@@ -37,7 +40,7 @@ class NoduleSynth(Method[NoduleParameters]):
     name: ClassVar[str] = "nodule"
     title: ClassVar[str] = "NoduleSynth"
     summary: ClassVar[str] = (
-        "nodules on chest radiographs: detection by a model trained on simulated nodules, and films with known nodules"
+        "nodules on chest radiographs, by a detector that saw none but simulated ones; films with nodules at will"
     )
     source: ClassVar[str] = (
         "Hanaoka S, Nomura Y, Hayashi N, et al. Synthesis of chest radiographs with pulmonary nodules by a flow-based "
@@ -46,7 +49,7 @@ class NoduleSynth(Method[NoduleParameters]):
     )
     inputs: ClassVar[tuple[InputSpec, ...]] = (
         InputSpec(
-            "radiograph", "a frontal chest radiograph; only making a film from nothing does without", MODALITIES,
+            "radiograph", "a frontal chest radiograph", MODALITIES,
             optional=True, min_shape=(1, 64, 64),
         ),
     )  # fmt: skip
@@ -55,6 +58,7 @@ class NoduleSynth(Method[NoduleParameters]):
     default_bundle: ClassVar[str | None] = "nodule-default"
     alert_prefixes: ClassVar[tuple[str, ...]] = (
         "Synthetic", "Not a frontal", "Check ", "Spacing unknown", "Polarity", "Unlike the training", "A child",
+        MIRRORED,
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -75,6 +79,12 @@ class NoduleSynth(Method[NoduleParameters]):
         network, settings = self._network(context)
         found = search(inputs["radiograph"], network, settings, parameters, context)
         return outputs.result(found, settings, parameters, context)
+
+    def told(self, warnings: list[str]) -> list[str]:
+        """What is synthetic first; of an unknown spacing what this method makes of it, not what reading it said."""
+        own = any(text.startswith(SAYS_SPACING) for text in warnings)
+        kept = [text for text in warnings if not (own and text == NO_SPACING)]
+        return sorted(kept, key=lambda text: not text.startswith("Synthetic"))
 
     def load(self, context: Context) -> None:
         """Load the bundle's network, and import what a run needs, ahead of it."""

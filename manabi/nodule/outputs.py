@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from manabi.context import Context
+from manabi.io.radiograph import MIRRORED
 from manabi.nodule import operating
 from manabi.nodule.detect import DetectorSettings, Search
 from manabi.nodule.lung_mask import LEFT_LUNG, RIGHT_LUNG
@@ -19,7 +20,7 @@ SEGMENTS = (
     Segment(RIGHT_LUNG, "right lung", (0.55, 0.8, 0.75), LUNG, laterality=RIGHT),
     Segment(LEFT_LUNG, "left lung", (0.75, 0.65, 0.85), LUNG, laterality=LEFT),
 )
-SERIOUS = ("Not a frontal", "Polarity", "Unlike the training", "A child")
+SERIOUS = ("Not a frontal", "Polarity", "Unlike the training", "A child", MIRRORED)
 """How the warnings begin after which the marks are not to be relied on."""
 PX_TO_MM_DIGITS = 1
 HALF = 0.5
@@ -76,12 +77,13 @@ def _lungs(found: Search) -> Volume:
 
 def _film_cells(found: Search) -> dict[str, Cell]:
     """What a cohort's table says of the film."""
+    told = (*found.film.source.warnings, *found.warnings)
     return {
         "image_score": round(found.peaks[0].score, 6) if found.peaks else 0.0,
         "candidates": len(found.peaks),
         "lungs": lungs_found(found.lungs),
         "lung_outline_score": round(found.lungs.quality, 3),
-        "quality": "check" if any(text.startswith(SERIOUS) for text in found.warnings) else "good",
+        "quality": "check" if any(text.startswith(SERIOUS) for text in told) else "good",
     }
 
 

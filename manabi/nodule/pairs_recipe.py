@@ -14,6 +14,8 @@ from manabi.nodule.shapes_sampling import NoduleRanges
 Embedding = Literal["physics", "litjens"]
 Bits = Literal[8, 16]
 MOST_NODULES = 10
+LEAST_SIZE = 32
+DOMAINS = ("training", "held_out")
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,10 @@ class PairRecipe:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be made."""
+        if self.domain not in DOMAINS:
+            raise InvalidInputError(f"domain must be one of {', '.join(DOMAINS)}; got {self.domain!r}.")
+        if self.size < LEAST_SIZE:
+            raise InvalidInputError(f"Films of pairs have at least {LEAST_SIZE} rows and columns; got {self.size}.")
         low, high = self.nodules
         if not 1 <= low <= high <= MOST_NODULES:
             raise InvalidInputError(f"A film holds 1 to {MOST_NODULES} nodules; got {low} to {high}.")

@@ -189,14 +189,19 @@ def write_pairs(
 
 
 def begin(folder: Path, record: dict[str, Any]) -> None:
-    """Write a store's record, or refuse a folder whose record is another one."""
-    if not (folder / RECORD).is_file():
-        with atomic_file(folder / RECORD) as aside:
-            aside.write_text(json.dumps(record, indent=1), encoding="utf-8")
-        return
-    found = read_record(folder)
+    """Write a store's record, or refuse a folder whose pairs are others.
+
+    A folder without pairs, as one that was begun with a setting that could not be used, is begun anew.
+    """
+    there = (folder / RECORD).is_file()
+    found = read_record(folder) if there else {}
     other = sorted(key for key in {*record, *found} if found.get(key) != record.get(key))
-    if other:
+    if not complete_shards(folder) and other:
+        for name in (CHESTS, FILMS) if there else ():
+            shutil.rmtree(folder / name, ignore_errors=True)
+        with atomic_file(folder / RECORD, overwrite=True) as aside:
+            aside.write_text(json.dumps(record, indent=1), encoding="utf-8")
+    elif other:
         raise InvalidInputError(
             f"{folder} holds pairs that differ in {', '.join(other)}. Continue them with the settings they were begun "
             "with, or name another folder."

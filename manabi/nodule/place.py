@@ -109,6 +109,12 @@ class LungSpace:
         path = np.where(lungs > 0, depth, 0.0).astype(np.float32)
         return cls(geometry, lungs, hidden, middle - depth / 2, middle + depth / 2, path)
 
+    def holds(self, row: float, column: float) -> bool:
+        """Whether a place lies in a lung, hidden parts included."""
+        last = self.geometry.matrix - 1
+        inside = all(-0.5 <= value <= last + 0.5 for value in (row, column))
+        return inside and bool(self.lungs[self.at(Place(row, column, 0.0))])
+
     def at(self, place: Place) -> tuple[int, int]:
         """Row and column of the pixel that a place lies in; the nearest one within the film."""
         last = self.geometry.matrix - 1
@@ -153,14 +159,12 @@ def draw_places(
 
 def _fixed(rng: np.random.Generator, space: LungSpace, diameter_mm: float, where: tuple[float, float]) -> Place:
     """A nodule at a wanted pixel."""
-    last = space.geometry.matrix - 1
-    pixel = Place(float(where[0]), float(where[1]), 0.0)
-    inside = all(-0.5 <= value <= last + 0.5 for value in where)
-    if not inside or not space.lungs[space.at(pixel)]:
+    if not space.holds(*where):
         raise InvalidInputError(
-            f"Row {where[0]:g}, column {where[1]:g} is not in the lungs of this film of {last + 1} rows; a nodule "
-            "needs a place in them, parts behind heart and diaphragm included."
+            f"Row {where[0]:g}, column {where[1]:g} is not in the lungs of this film of {space.geometry.matrix} rows; "
+            "a nodule needs a place in them, parts behind heart and diaphragm included."
         )
+    pixel = Place(float(where[0]), float(where[1]), 0.0)
     return Place(pixel.row, pixel.column, _depth(rng, space, space.at(pixel), diameter_mm))
 
 

@@ -64,8 +64,10 @@ def synthesise(volume: Volume | None, parameters: NoduleParameters, context: Con
     scene = _scene(volume, parameters, flow, rng, context)
     points = places_of(parameters.place)
     with context.span(0.4, 0.7):
-        made = make(scene.base, Wishes.of(parameters, scene.on_grid(points)), rng, flow, context)
+        made = make(scene.base, Wishes.of(parameters, scene.in_lungs(points)), rng, flow, context)
     result = scene.result(made)
+    if volume is not None and scene.film is None:
+        context.warn(f"base={parameters.base}: the film that was given is not used.")
     result.warnings = [WARNING, *scene.texts, *_notes(made, flow)]
     result.measurements = _cells(made, parameters, flow)
     if parameters.pairs:
@@ -81,6 +83,8 @@ def synthesise(volume: Volume | None, parameters: NoduleParameters, context: Con
 class Scene:
     """A normal film and how places and values on it become those of the volume that is given back.
 
+    What has simulated nodules does not name the film's DICOM file: it must not be filed as the patient's.
+
     Attributes:
         base: the film on the grid that is worked on.
         before: the volume without nodules.
@@ -95,9 +99,20 @@ class Scene:
     grid: Canonical | None = None
     texts: tuple[str, ...] = ()
 
-    def on_grid(self, points: Sequence[tuple[float, float, float]]) -> tuple[tuple[float, float], ...]:
-        """Rows and columns on the base's grid of points in mm."""
-        return tuple(self._row_column(point) for point in points)
+    def in_lungs(self, points: Sequence[tuple[float, float, float]]) -> tuple[tuple[float, float], ...]:
+        """Rows and columns on the base's grid of points in mm.
+
+        Raises:
+            InvalidInputError: where one is not in the lungs.
+        """
+        places = [self._row_column(point) for point in points]
+        for (r, a, s), place in zip(points, places, strict=True):
+            if not self.base.space.holds(*place):
+                raise InvalidInputError(
+                    f"place: {r:g},{a:g},{s:g} is not in the lungs of this film. Choose a point inside them; the parts "
+                    "behind heart and diaphragm count (the output lungs of task=detect shows a film's)."
+                )
+        return tuple(places)
 
     def _row_column(self, ras: tuple[float, float, float]) -> tuple[float, float]:
         if self.film is not None and self.grid is not None:
@@ -116,7 +131,7 @@ class Scene:
         """Volumes, mask, landmarks and truth."""
         after, mask = self._after(made), self._mask(made)
         change = np.asarray(after.array, np.float32) - np.asarray(self.before.array, np.float32)
-        difference = self.before.like(change, name="difference", modality=None, caution=SYNTHETIC_FILM)
+        difference = self.before.like(change, name="difference", modality=None, caution=SYNTHETIC_FILM, source=None)
         segments = _segments(n.number for n in made.nodules)
         rows, points = [], {}
         for n in made.nodules:
@@ -147,14 +162,14 @@ class Scene:
             limits = np.iinfo(stored.dtype)
             values = np.clip(np.rint(values), limits.min, limits.max)
         array = np.where(change != 0, values, stored).astype(stored.dtype)
-        return self.before.like(array, name="after", caution=SYNTHETIC_FILM)
+        return self.before.like(array, name="after", caution=SYNTHETIC_FILM, source=None)
 
     def _mask(self, made: Made) -> Volume:
         mask = made.mask
         if self.film is not None and self.grid is not None:
             shape = self.film.pixels.shape
             turned = self.film.back(self.grid.spread(mask, (shape[0], shape[1]), nearest=True), "mask")
-            return turned.like(turned.array, modality=None, caution=SYNTHETIC_FILM)
+            return turned.like(turned.array, modality=None, caution=SYNTHETIC_FILM, source=None)
         return self.before.like(mask[None], name="mask", modality=None, caution=SYNTHETIC_FILM)
 
 

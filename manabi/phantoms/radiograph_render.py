@@ -119,7 +119,7 @@ def _truth(
     """Flat, so that cohorts can tabulate it."""
     from manabi.nodule.pairs import graded
 
-    truth: dict[str, Cell] = {"nodules": parameters.nodules.count, "pathology": parameters.chest.disease.kind}
+    truth: dict[str, Cell] = {"nodule_count": parameters.nodules.count, "pathology": parameters.chest.disease.kind}
     if embedded is not None:
         for nodule in graded(film, normal, embedded.mask, embedded.nodules):
             truth |= {f"nodule_{nodule.number}_{key}": value for key, value in _of_nodule(nodule, parameters).items()}

@@ -241,6 +241,8 @@ def test_a_mark_on_a_box_is_ranked_among_the_films_marks():
     marks = [Mark(10, 10, 0.9), Mark(30, 30, 0.5), Mark(31, 31, 0.4)]
     assert nodule_real.hit_of((25, 25, 35, 35), marks) == {"score": 0.5, "rank": 1}
     assert nodule_real.hit_of((37, 37, 50, 50), marks) == {"score": None, "rank": None}
+    assert nodule_real.hit_of((31.5, 25, 35, 35), marks, 256)["score"] == 0.5
+    assert nodule_real.hit_of((31.5, 25, 35, 35), marks, 128)["score"] == 0.4
 
 
 def test_boxes_of_1024_pixels_lie_on_the_nodules_of_smaller_films(tmp_path):

@@ -30,6 +30,13 @@ def pairs(source):
     return make_pairs(source, RECIPE, 5, range(7))
 
 
+class Library(list):
+    """Films in memory, each of a patient of its own, as a :class:`manabi.nodule.pairs_films.FilmLibrary` is."""
+
+    def patient(self, index):
+        return index
+
+
 def films(folder_films=2):
     """Stand-ins of real films: film, lungs, hidden, pixel size."""
     one = chest()
@@ -117,7 +124,7 @@ def test_the_baseline_makes_pairs_too(source):
 
 
 def test_real_films_are_changed_a_little_and_numbered_after_the_chests(source):
-    both = MixedSource([source, FilmSource(films(), first=len(source))])
+    both = MixedSource([source, FilmSource(Library(films()), first=len(source))])
     made = make_pairs(both, RECIPE, 2, range(10))
     assert len(both) == 4 and {pair.chest >= 2 for pair in made} == {True, False}
     real = [pair for pair in made if pair.chest >= 2]
@@ -126,7 +133,7 @@ def test_real_films_are_changed_a_little_and_numbered_after_the_chests(source):
         assert (pair.positive[outside] >= pair.negative[outside]).all()
         assert np.abs(pair.positive[outside] - pair.negative[outside]).max() < 0.05
         assert np.abs(pair.negative - films()[0][0]).max() > 0.01
-    plain = make_pairs(FilmSource(films(), varied=False), replace(RECIPE, varied=False), 2, [0])[0]
+    plain = make_pairs(FilmSource(Library(films()), varied=False), replace(RECIPE, varied=False), 2, [0])[0]
     np.testing.assert_array_equal(plain.negative, films()[0][0])
 
 
@@ -143,7 +150,7 @@ def test_hidden_lung_of_a_real_film_is_named_by_what_covers_it():
 def test_empty_sources_and_odd_recipes_are_refused():
     for make in (
         lambda: ChestSource([]),
-        lambda: FilmSource([]),
+        lambda: FilmSource(Library()),
         lambda: PairRecipe(nodules=(0, 2)),
         lambda: PairRecipe(ratio=(0.5, 1.5)),
         lambda: PairRecipe(embedding="glue"),

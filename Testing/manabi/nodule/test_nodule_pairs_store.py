@@ -283,3 +283,21 @@ def test_a_library_from_before_patients_were_told_takes_each_film_for_itself(tmp
     found = every_film_is_ready.FilmLibrary.build(tmp_path / "ready", tmp_path / "films", 64)
     del found.record["patients"]
     assert [found.patient(k) for k in range(2)] == [0, 1]
+
+
+def test_a_folder_that_was_begun_with_a_bad_setting_is_begun_anew(tmp_path):
+    folder = tmp_path / "store"
+    with pytest.raises(InvalidInputError, match="no films"):
+        write_pairs(folder, 2, seed=7, recipe=RECIPE, films=tmp_path / "nosuch")
+    begun(folder)
+    assert len(write(folder, 2)) == 2
+    with pytest.raises(InvalidInputError, match="differ in seed"):
+        write(folder, 2, seed=8)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"), [({"domain": "moon"}, "training, held_out"), ({"size": 16}, "at least 32")]
+)
+def test_a_recipe_that_cannot_be_made_is_refused_before_a_folder_is_made(change, words):
+    with pytest.raises(InvalidInputError, match=words):
+        replace(RECIPE, **change)

@@ -10,6 +10,7 @@ import pytest
 from fixtures_nodule import chest, film_volume, quick
 
 from manabi.errors import InvalidInputError, ModelNotFoundError
+from manabi.io.radiograph import NO_SPACING
 from manabi.io.results import write_result
 from manabi.nodule import synthesise, synthesise_base
 from manabi.nodule.method import NoduleSynth
@@ -303,3 +304,15 @@ def test_the_parameters_count_gives_way_to_more_places():
 
     wishes = Wishes.of(NoduleParameters(count=1, diameter_mm=0.0, ratio=-1.0), ((1.0, 2.0), (3.0, 4.0)))
     assert wishes == replace(wishes, count=2, diameter_mm=None, density=None, ratio=None)
+
+
+def test_a_place_that_cannot_be_is_named_as_it_was_given(volume):
+    with pytest.raises(InvalidInputError, match=r"place: -3,-4,0 is not in the lungs.*Choose a point"):
+        NoduleSynth().run(volume, {"task": "synthesise", "place": "-3,-4,0"}, quick())
+
+
+def test_what_is_synthetic_is_said_first_and_the_spacing_once():
+    said = ["The film", NO_SPACING, "No flow", "Synthetic: films", "Spacing unknown: x"]
+    assert NoduleSynth().told(said) == ["Synthetic: films", "The film", "No flow", "Spacing unknown: x"]
+    assert NoduleSynth().told([NO_SPACING, "A child"]) == [NO_SPACING, "A child"]
+    assert NO_SPACING not in NoduleSynth().told([NO_SPACING, "Lengths are measured with a film of 400 mm"])

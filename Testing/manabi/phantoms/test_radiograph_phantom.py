@@ -35,7 +35,7 @@ def test_nodules_lie_in_the_lungs_where_the_truth_says_and_brighten_the_film(wit
     _, case = with_nodules
     mask, lungs = (case.labelmaps[name].volume.array[0] for name in ("nodules", "lungs"))
     change = case.volumes["radiograph"].array[0].astype(float) - case.volumes["normal"].array[0]
-    assert case.truth["nodules"] == 2
+    assert case.truth["nodule_count"] == 2
     for number in (1, 2):
         inside = mask == number
         assert (lungs[inside] > 0).mean() > 0.5
@@ -51,8 +51,9 @@ def test_nodules_lie_in_the_lungs_where_the_truth_says_and_brighten_the_film(wit
 def test_the_truth_is_flat_and_complete(with_nodules):
     _, case = with_nodules
     names = ("r_mm", "a_mm", "s_mm", "diameter_mm", "density", "contrast", "cnr", "subtlety", "lung", "hidden")
-    assert {f"nodule_{n}_{name}" for n in (1, 2) for name in names} | {"nodules", "pathology"} == set(case.truth)
+    assert {f"nodule_{n}_{name}" for n in (1, 2) for name in names} | {"nodule_count", "pathology"} == set(case.truth)
     assert all(isinstance(value, str | int | float) for value in case.truth.values())
+    assert not set(case.truth) & {*case.volumes, *case.labelmaps}, "a cohort's table has files and truth side by side"
     assert case.truth["pathology"] == "normal"
     assert 1 <= case.truth["nodule_1_subtlety"] <= 5
 
@@ -70,7 +71,7 @@ def test_a_normal_film_has_no_nodules():
     parameters = PHANTOM.sample_parameters(case_rng(31, 1), nodules=0, **SMALL)
     case = PHANTOM.render(parameters, Context(device="cpu"))
     assert set(case.volumes) == {"radiograph"}
-    assert case.truth == {"nodules": 0, "pathology": "normal"}
+    assert case.truth == {"nodule_count": 0, "pathology": "normal"}
     assert not case.labelmaps["nodules"].volume.array.any()
 
 
