@@ -193,8 +193,12 @@ def test_settings_of_the_examples_are_accepted():
             if words[0] == "run":
                 registry.method(words[1]).parameters_type.parse(settings)
             elif words[0] == "phantom":
+                from manabi.cli.nodule_pairs import _recipe
                 from manabi.phantoms.cohort import parse_choices
 
+                if words[1] == "nodule-pairs":
+                    assert _recipe(256, settings).size == 256
+                    continue
                 registry.phantom(words[1]).sample_parameters(case_rng(0, 0), **parse_choices(settings))
             checked += len(settings)
     assert checked > 5
@@ -203,10 +207,13 @@ def test_settings_of_the_examples_are_accepted():
 def recipes() -> list[tuple[str, type, int]]:
     """Each method that can be trained, its settings, and how many of its commands the pages show at least."""
     from Training.brain import BrainRecipe
+    from Training.nodule import NoduleRecipe
+    from Training.nodule_flow_recipe import FlowRecipe
     from Training.slices import SlicesRecipe
     from Training.spect import SPECTRecipe
 
-    return [("spect", SPECTRecipe, 4), ("slices", SlicesRecipe, 2), ("brain", BrainRecipe, 2)]
+    return [("spect", SPECTRecipe, 4), ("slices", SlicesRecipe, 2), ("brain", BrainRecipe, 2),
+            ("nodule", NoduleRecipe, 1), ("nodule_flow", FlowRecipe, 1)]  # fmt: skip
 
 
 def test_training_commands_of_the_examples_are_accepted():

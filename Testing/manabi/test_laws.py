@@ -260,7 +260,7 @@ def refused(sample, change=None, parameters=None):
 
 def with_value(volume, value):
     array = np.array(volume.array, np.float32)
-    array[2, 3, 4] = value
+    array[array.shape[0] // 2, 3, 4] = value
     return volume.like(array)
 
 
