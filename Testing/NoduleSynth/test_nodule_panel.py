@@ -166,7 +166,7 @@ def test_the_csv_holds_the_marks_that_are_shown_and_overwrites_nothing(found, tm
     assert (row["number"], float(row["score"])) == ("1", FOUND[0][2])
     dialogs.answer(str(path))
     found.ui.csvButton.click()
-    assert "nothing is overwritten" in found.boxes()
+    assert "nothing is overwritten" in found.said()
 
 
 def test_buttons_say_what_they_wait_for(user):
