@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import sys
-from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Unpack
 
 import slicer
@@ -16,17 +14,17 @@ from slicer.ScriptedLoadableModule import ScriptedLoadableModuleTest
 if not (Path(__file__).resolve().parent / "manabi_slicer").is_dir():  # run from the source tree, not installed
     sys.path.append(str(Path(__file__).resolve().parents[1]))
 
-from NoduleSynthLib import films, flows, marks, places, requests, saving, tasks
+from NoduleSynthLib import flows, marks, places, requests, tasks
 from NoduleSynthLib.parameters import NoduleSynthParameterNode, Task
 from NoduleSynthLib.sections import Sections
-from NoduleSynthLib.tasks_logic import TasksLogic
+from NoduleSynthLib.tasks_logic import NoduleLogic
 
-from manabi_slicer import bridge, exporting, interaction, sample_data, self_test
+from manabi_slicer import bridge, sample_data, self_test
 from manabi_slicer.module import ManabiModule
-from manabi_slicer.widget import ManabiWidget
+from manabi_slicer.tasks_widget import TasksWidget
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from NoduleSynthLib.tasks import Options
     from slicer import vtkMRMLNode, vtkMRMLScalarVolumeNode
@@ -81,41 +79,30 @@ def loadSampleData() -> list[vtkMRMLScalarVolumeNode]:
     return sample_data.load(SAMPLE)
 
 
-class NoduleSynthWidget(ManabiWidget):
-    """The panel: what is NoduleSynth's own; the rest is in :class:`manabi_slicer.widget.ManabiWidget`."""
+class NoduleSynthWidget(TasksWidget):
+    """The panel: what is NoduleSynth's own; the rest is in :class:`manabi_slicer.tasks_widget.TasksWidget`."""
 
     sample = SAMPLE
     batchColumns = BATCH_COLUMNS
-    sections: Sections | None = None
-    _shownOf: tuple[Any, ...] = ()
 
     def createLogic(self) -> NoduleSynthLogic:
         """The module's logic."""
         return NoduleSynthLogic()
 
-    def setup(self) -> None:
-        """Build the panel."""
-        ManabiWidget.setup(self)
-        self.sections = Sections(self)
-        self.refreshModels()
-        self.onParametersChanged()
-        self.refreshOutputs()
+    def createSections(self) -> Sections:
+        """Film, marks, making films, and pairs."""
+        return Sections(self)
 
     def cleanup(self) -> None:
         """The module is unloaded or Slicer ends: pairs that are being made stop, too."""
         if self.sections is not None:
             self.sections.close()
-        ManabiWidget.cleanup(self)
-
-    def letGo(self) -> None:
-        """The places are followed no longer."""
-        if self.sections is not None:
-            self.sections.let_go()
+        TasksWidget.cleanup(self)
 
     def exit(self) -> None:
         """Another module is opened: clicks place no nodules any more."""
         self.letGo()
-        ManabiWidget.exit(self)
+        TasksWidget.exit(self)
 
     def reasonNotToApply(self, parameterNode: Any) -> str:
         """Why Apply cannot be pressed yet."""
@@ -124,7 +111,7 @@ class NoduleSynthWidget(ManabiWidget):
             return _("This model makes films; it does not search them. Choose a detector.")
         if requests.from_nothing(p):
             return ""
-        first = ManabiWidget.reasonNotToApply(self, p)
+        first = TasksWidget.reasonNotToApply(self, p)
         if first or self.sections is None:
             return first
         if min(p.inputVolume.GetImageData().GetDimensions()) > 1:
@@ -142,103 +129,43 @@ class NoduleSynthWidget(ManabiWidget):
 
     def refreshModels(self) -> None:
         """List the models anew; where none was chosen, a detector is, and the flows are offered for making films."""
-        ManabiWidget.refreshModels(self)
+        TasksWidget.refreshModels(self)
         flows.prefer_detector(self.modelsPanel, self._parameterNode.model if self._parameterNode is not None else "")
         if self.sections is not None:
             self.sections.synthesis.list_flows(self.modelsPanel.bundles)
-
-    def onParametersChanged(self, caller: Any = None, event: Any = None) -> None:
-        """A choice changed; where another part or base was chosen, its result is shown."""
-        ManabiWidget.onParametersChanged(self, caller, event)
-        p = self._parameterNode
-        if self.sections is None or p is None:
-            return
-        self.sections.refresh()
-        now = (p.task, requests.from_nothing(p))
-        if now != self._shownOf:
-            self._shownOf = now
-            self.refreshOutputs()
 
     def inputNodes(self) -> dict[str, vtkMRMLNode | None]:
         """The film that the open part takes, by the method's name; None where a film is made from nothing."""
         p = self._parameterNode
         return {tasks.FILM: None if p is None or requests.from_nothing(p) else p.inputVolume or None}
 
-    def shownOutputs(self) -> Nodes:
-        """The outputs of the open part: of the chosen film, or of those made from nothing."""
-        p = self._parameterNode
-        return {} if p is None else self.logic.outputsOf(self._outputsInput(), p.task.value)
+    def takesImage(self) -> bool:
+        """Whether the open part takes a film; one that is made from nothing does not."""
+        return not requests.from_nothing(self._parameterNode)
+
+    def shownOf(self) -> Any:
+        """Part and base decide which outputs are shown."""
+        return self._parameterNode.task, requests.from_nothing(self._parameterNode)
 
     def refreshOutputs(self) -> None:
-        """Show the outputs of the open part that are in the scene."""
+        """Show the outputs of the open part that are in the scene, with the slider where the choices have it."""
         p, outputs = self._parameterNode, self.shownOutputs()
         if marks.CANDIDATES in outputs and marks.slider_of(outputs) != p.falsePositives:
             marks.show(outputs, p.falsePositives)
-        self.runPanel.setResultActions(
-            has_result=bool(outputs), can_undo=p is not None and self.logic.canUndo(self._outputsInput())
-        )
-        self._showWarnings(outputs)
-        self.outputsChanged(outputs)
-
-    def outputsChanged(self, outputs: Mapping[str, vtkMRMLNode]) -> None:
-        """Show marks or truth in the panel."""
-        if self.sections is not None:
-            self.sections.fill(outputs)
-
-    def showResult(self, outputs: Nodes, inputNode: vtkMRMLNode | None) -> None:
-        """Arrange the views for what was made."""
-        if self.sections is not None:
-            self.sections.show(outputs, inputNode)
-
-    def onShowButton(self) -> None:
-        """Arrange the views for the result of the open part."""
-        outputs = self.shownOutputs()
-        if outputs and interaction.has_views():
-            self.showResult(outputs, self.inputNodes()[tasks.FILM])
-
-    def onExport(self, imageFormat: str) -> None:
-        """Ask for a place, and write the result of the open part into a new folder there."""
-        p = self._parameterNode
-        if p is None:
-            return
-        target: Any = SimpleNamespace(
-            methodName=self.logic.methodName, export=partial(self.logic.export, task=p.task.value)
-        )
-        try:
-            folder = exporting.ask_and_export(target, self.inputNodes(), imageFormat)
-            if folder:
-                self.runPanel.setStatus(_("Exported to {folder}").format(folder=folder))
-        except Exception as error:  # the edge of the panel
-            self.tell(error)
+        TasksWidget.refreshOutputs(self)
 
     def _onDone(self, run: Run, outputs: Nodes) -> None:
         p = self._parameterNode
-        if p is not None and p.newSeed and tasks.task_of(run.request.parameters) == tasks.SYNTHESISE:
+        if p is not None and p.newSeed and self.logic.taskOf(run.request.parameters) == tasks.SYNTHESISE:
             p.seed += 1
-        ManabiWidget._onDone(self, run, outputs)
-
-    def _outputsInput(self) -> Any:
-        """The node that the outputs of the open part belong to."""
-        p = self._parameterNode
-        return self.logic.nothingNode() if requests.from_nothing(p) else p.inputVolume
+        TasksWidget._onDone(self, run, outputs)
 
 
-class NoduleSynthLogic(TasksLogic):
+class NoduleSynthLogic(NoduleLogic):
     """NoduleSynth without its panel. ``options`` everywhere are those of :class:`NoduleSynthLib.tasks.Options`."""
 
     methodName = "nodule"
     parameterNodeClass = NoduleSynthParameterNode
-
-    def hasModel(self) -> bool:
-        """Whether there is a detector on this computer."""
-        return flows.has_detector(self.methodName)
-
-    def openFilm(self, path: str | Path) -> vtkMRMLScalarVolumeNode:
-        """Load a film from DICOM, PNG, JPEG or TIFF, with bone bright whatever its file says.
-
-        Raises InvalidInputError where the file is no radiograph.
-        """
-        return films.open_film(path)
 
     def detect(
         self,
@@ -278,11 +205,6 @@ class NoduleSynthLogic(TasksLogic):
             model=model, **options,
         )  # fmt: skip
         return self.runHere(request, onProgress)
-
-    def setFalsePositives(self, inputVolume: vtkMRMLScalarVolumeNode, falsePositives: float) -> Nodes:
-        """Show the marks of another place of the slider; what is exported follows. Returns the outputs."""
-        marks.show(self.outputsOf(inputVolume), falsePositives)
-        return self.outputsOf(inputVolume)
 
     def synthesise(
         self,
@@ -330,13 +252,6 @@ class NoduleSynthLogic(TasksLogic):
             **options,
         )  # fmt: skip
         return self.runHere(request, onProgress)
-
-    def saveReport(self, inputVolume: vtkMRMLScalarVolumeNode, path: str | Path) -> Path:
-        """Write the marks that are shown as a Chest CAD structured report; returns the file.
-
-        Raises InvalidInputError when there is no result, the film is not from DICOM, or the file is there already.
-        """
-        return saving.save_cad_sr(self, {tasks.FILM: inputVolume}, path)
 
 
 class NoduleSynthTest(ScriptedLoadableModuleTest):
@@ -388,13 +303,4 @@ class NoduleSynthTest(ScriptedLoadableModuleTest):
 
     def test_wrong_image_is_refused_and_leaves_nothing(self) -> None:
         """An empty image is refused with a reason, and no node is added."""
-        import numpy as np
-
-        from manabi.errors import InvalidInputError
-
-        self_test.need_packages(self)
-        node = slicer.util.addVolumeFromArray(np.zeros((1, 64, 64), np.int16))
-        count = slicer.mrmlScene.GetNumberOfNodes()
-        with self.assertRaises(InvalidInputError):
-            NoduleSynthLogic().detect(node)
-        self.assertEqual(slicer.mrmlScene.GetNumberOfNodes(), count)
+        self_test.check_refused(self, lambda node: NoduleSynthLogic().detect(node), (1, 64, 64))

@@ -47,6 +47,11 @@ class BoxTask(NoduleTask):
     """Films with and without nodules in, boxes out; both films of a pair are shown, but nothing says that they are one.
 
     Crops, augmentation and validation are the U-Net's, so that only network and loss differ.
+
+    Args:
+        plan: of the U-Net, whose losses are not used.
+        boxes: what the detector is.
+        data: pairs of films.
     """
 
     def __init__(self, plan: Plan, boxes: BoxRecipe, data: NoduleData) -> None:
@@ -94,6 +99,7 @@ def box_finder(model: torch.nn.Module) -> Finder:
 
     @torch.no_grad()
     def find(films: np.ndarray) -> list[tuple[Mark, ...]]:
+        """The marks of each of the films ``(n, rows, columns)``."""
         model.eval()
         device = next(model.parameters()).device
         out: list[tuple[Mark, ...]] = []
@@ -106,6 +112,7 @@ def box_finder(model: torch.nn.Module) -> Finder:
 
 
 def _marks(found: Mapping[str, Tensor]) -> tuple[Mark, ...]:
+    """A mark in the middle of each box; rows and columns count from the first pixel's centre."""
     boxes: Sequence[Any] = found["boxes"].cpu().double().tolist()
     scores: Sequence[float] = found["labels_scores"].cpu().double().tolist()
     return tuple(

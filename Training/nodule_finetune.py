@@ -133,6 +133,7 @@ def cross_tuned(
     for number, numbers in enumerate(folds):
 
         def work(number: int = number, numbers: Sequence[int] = tuple(numbers)) -> list[Film]:
+            """The marks on the cases of one fold."""
             away = set(numbers)
             rest = [one for k, one in enumerate(every) if k not in away]
             model = tune(network, rest, replace(how, seed=how.seed + number), weights)

@@ -100,7 +100,7 @@ def _synthesis_xml(titles: Sequence[str]) -> str:
 def _only_in(index: int, outputs: Mapping[str, vtkMRMLNode]) -> None:
     """Draw outlines and numbers of the nodules into one view only: the others are for the reader's own eyes."""
     view = slicer.mrmlScene.GetSingletonNode(layout.view_name(GROUP, index), "vtkMRMLSliceNode")
-    points = next((node for key, node in outputs.items() if key.startswith(TRUTH)), None)
+    points: Any = next((node for key, node in outputs.items() if key.startswith(TRUTH)), None)
     for node in (outputs.get(MASK), points):
         display: Any = node.GetDisplayNode() if node is not None else None
         if display is None or view is None:

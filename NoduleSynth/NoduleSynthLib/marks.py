@@ -141,6 +141,15 @@ def summary_text(outputs: Mapping[str, vtkMRMLNode]) -> str:
     return text
 
 
+def size_text(diameter_mm: Any) -> str:
+    """A mark's diameter as a reader is shown it: whole mm; one that is no nodule's is not told as a number."""
+    from manabi.nodule.operating import LARGEST_MM
+
+    if not isinstance(diameter_mm, (int, float)):
+        return "–"
+    return _("over {mm:.0f}").format(mm=LARGEST_MM) if diameter_mm > LARGEST_MM else f"{diameter_mm:.0f}"
+
+
 # --- parts ------------------------------------------------------------------------------------------------------------
 
 
@@ -156,10 +165,8 @@ def _threshold(outputs: Mapping[str, vtkMRMLNode]) -> float:
 def _mark(row: Mapping[str, Any], least: float) -> Mark:
     number, score = int(row["number"]), float(row["score"])
     lung = " ".join(str(row[name]) for name in ("lung", "zone") if row.get(name))
-    size = row.get("diameter_mm")
     cells = (
-        f"{number}", f"{score:.2f}", lung or "–", str(row.get("location") or "–"),
-        f"{size:.0f}" if isinstance(size, (int, float)) else "–",
+        f"{number}", f"{score:.2f}", lung or "–", str(row.get("location") or "–"), size_text(row.get("diameter_mm")),
     )  # fmt: skip
     return Mark(number, score, score >= least, cells)
 

@@ -7,7 +7,7 @@ from slicer import vtkMRMLMarkupsFiducialNode, vtkMRMLScalarVolumeNode
 from slicer.i18n import tr as _
 from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 
-from manabi_slicer.choices import Device, Precision
+from manabi_slicer.choices import Choice, Device, Precision
 
 
 class Task(Enum):
@@ -17,38 +17,21 @@ class Task(Enum):
     SYNTHESISE = "synthesise"
 
 
-class Base(Enum):
+class Base(Choice):
     """What nodules are put in; the value is the method's parameter ``base``."""
 
-    INPUT = "input"
-    PHANTOM = "phantom"
-    FLOW = "flow"
-
-    def label(self) -> str:
-        """As the user reads it."""
-        return {
-            Base.INPUT: _("The film that is chosen above"),
-            Base.PHANTOM: _("Nothing: a simulated patient"),
-            Base.FLOW: _("Nothing: a film the flow makes up"),
-        }[self]
+    INPUT = "input", _("The film that is chosen above")
+    PHANTOM = "phantom", _("Nothing: a simulated patient")
+    FLOW = "flow", _("Nothing: a film the flow makes up")
 
 
-class Density(Enum):
+class Density(Choice):
     """Kind of the nodules; the value is the method's parameter ``density``."""
 
-    RANDOM = "random"
-    SOLID = "solid"
-    PART_SOLID = "part_solid"
-    GROUND_GLASS = "ground_glass"
-
-    def label(self) -> str:
-        """As the user reads it."""
-        return {
-            Density.RANDOM: _("Random"),
-            Density.SOLID: _("Solid"),
-            Density.PART_SOLID: _("Part-solid"),
-            Density.GROUND_GLASS: _("Ground glass"),
-        }[self]
+    RANDOM = "random", _("Random")
+    SOLID = "solid", _("Solid")
+    PART_SOLID = "part_solid", _("Part-solid")
+    GROUND_GLASS = "ground_glass", _("Ground glass")
 
 
 @parameterNodeWrapper

@@ -19,7 +19,7 @@ from NoduleSynthLib.tasks import DETECT, FILM
 if TYPE_CHECKING:
     from slicer import vtkMRMLNode
 
-    from manabi_slicer.logic import ManabiLogic
+    from manabi_slicer.tasks_logic import TasksLogic
 
 NOT_DICOM = _(
     "A structured report refers to the film by its DICOM numbers. This film was not loaded from DICOM, or its file is "
@@ -41,7 +41,7 @@ def ask_for_file(title: str, kinds: str, suffix: str) -> Path | None:
     return _free(path if path.suffix.lower() == suffix else path.with_name(path.name + suffix))
 
 
-def save_marks(logic: Any, film: vtkMRMLNode, path: str | Path) -> Path:
+def save_marks(logic: TasksLogic, film: vtkMRMLNode, path: str | Path) -> Path:
     """Write the marks that are shown as CSV, every digit kept.
 
     Raises:
@@ -57,14 +57,14 @@ def save_marks(logic: Any, film: vtkMRMLNode, path: str | Path) -> Path:
     return path
 
 
-def save_cad_sr(logic: ManabiLogic, nodes: Mapping[str, Any], path: str | Path) -> Path:
+def save_cad_sr(logic: TasksLogic, nodes: Mapping[str, Any], path: str | Path) -> Path:
     """Write the marks that are shown as a Chest CAD structured report that refers to the film.
 
     Raises:
         InvalidInputError: when there is no result, the film is not from DICOM, or the file is there already.
     """
     film, path = nodes[FILM], _free(Path(path))
-    result = logic.resultOf(film, task=DETECT)  # type: ignore[call-arg]
+    result = logic.resultOf(film, task=DETECT)
     volumes = films.inputs(logic.method, nodes)
     if volumes[FILM].source is None:
         raise InvalidInputError(NOT_DICOM)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import qt
 from slicer.i18n import tr as _
 
 from manabi_slicer import interaction
 from manabi_slicer.panels.messages import WARNING
+from manabi_slicer.panels.sections import PanelSections
+from manabi_slicer.panels.task_tabs import TaskTabs
 from manabi_slicer.slots import calling
 from NoduleSynthLib import display, films, looks, marks, saving, tasks
 from NoduleSynthLib.marks_panel import MarksPanel
@@ -28,7 +29,7 @@ OF_A_MODEL = ("modelLabel", "modelComboBox", "modelDetailsButton", "noticeLabel"
 KINDS = _("Films (*.dcm *.dicom *.ima *.png *.jpg *.jpeg *.tif *.tiff);;All files (*)")
 
 
-class Sections:
+class Sections(PanelSections):
     """Connects the widgets of both parts with the panel.
 
     Args:
@@ -36,22 +37,19 @@ class Sections:
     """
 
     def __init__(self, widget: Any) -> None:
-        self._widget, self._ui, self._logic = widget, widget.ui, widget.logic
+        super().__init__(widget)
         self._opacity: float | None = None
         self._ui.statementFrame.setStyleSheet(WARNING)
         self.marks = MarksPanel(self._ui, self.slide, self.jump)
         self.synthesis = SynthesisPanel(self._ui, lambda: self._choices, widget.onParametersChanged)
+        self.synthesis.list_flows(widget.modelsPanel.bundles)
         self.pairs = PairsPanel(self._ui, self.synthesis.flow)
-        self._ui.tasksTab.connect("currentChanged(int)", self._onTab)
+        self.tabs = TaskTabs(self._ui, PAGES, widget)
         for name, act in {
             "openButton": self.open, "reportButton": self.save_report, "csvButton": self.save_csv,
             "goOnButton": self.go_on, "lookButton": self.look,
         }.items():  # fmt: skip
             getattr(self._ui, name).connect("clicked(bool)", calling(self._guarded, act))
-
-    @property
-    def _choices(self) -> Any:
-        return self._widget._parameterNode
 
     # --- in step with the scene ---------------------------------------------------------------------
 
@@ -60,10 +58,7 @@ class Sections:
         p, ui = self._choices, self._ui
         if p is None:
             return
-        order = list(PAGES)
-        if ui.tasksTab.currentIndex != order.index(p.task):
-            ui.tasksTab.currentIndex = order.index(p.task)
-        _shrink(ui, PAGES[p.task])
+        self.tabs.follow(p.task)
         for name in OF_A_MODEL:
             getattr(self._widget.runPanel.ui, name).visible = p.task == Task.DETECT
         for task, name in RESULTS.items():
@@ -90,12 +85,12 @@ class Sections:
         report = reason or (saving.why_no_report(p.inputVolume) if p is not None else "")
         self._enable("reportButton", report, _("Write the marks that are shown as a DICOM Chest CAD structured report"))
 
-    def show(self, outputs: Mapping[str, vtkMRMLNode], film: Any) -> None:
+    def show(self, outputs: Mapping[str, vtkMRMLNode], image: Any = None) -> None:
         """Arrange the views for what was made.
 
         Args:
             outputs: of one task.
-            film: that was searched; None for films made from nothing.
+            image: the film that was searched; None for films made from nothing.
         """
         p = self._choices
         if p is None:
@@ -103,8 +98,8 @@ class Sections:
         self._ui.resultCollapsibleButton.collapsed = False
         if display.AFTER in outputs:
             display.show_synthesis(outputs, [p.places, marks.points_of(self._logic.outputsOf(p.inputVolume or None))])
-        elif film is not None and marks.CANDIDATES in outputs:
-            display.show_detection(film, outputs, p.heatOpacityPercent / 100.0)
+        elif image is not None and marks.CANDIDATES in outputs:
+            display.show_detection(image, outputs, p.heatOpacityPercent / 100.0)
 
     def let_go(self) -> None:
         """The scene or the panel goes."""
@@ -136,13 +131,11 @@ class Sections:
 
     def open(self) -> None:
         """Ask for the file of a film, and choose the film."""
-        if not interaction.can_ask():
-            return
-        import slicer
-
-        path = qt.QFileDialog.getOpenFileName(slicer.util.mainWindow(), _("Open a film"), "", KINDS)
+        path = interaction.ask_file(_("Open a film"), KINDS)
         if path:
-            self._choices.inputVolume = film = self._logic.openFilm(str(path))
+            import slicer
+
+            self._choices.inputVolume = film = self._logic.openFilm(path)
             looks.dress_film(film)
             if interaction.has_views():
                 slicer.util.setSliceViewerLayers(background=film, fit=True)
@@ -182,23 +175,3 @@ class Sections:
         button = getattr(self._ui, name)
         button.enabled = not reason
         button.toolTip = reason or tip
-
-    def _guarded(self, act: Callable[[], None]) -> None:
-        if self._choices is None:
-            return
-        try:
-            act()
-        except Exception as error:  # the edge of the panel
-            self._widget.tell(error)
-
-    def _onTab(self, index: int) -> None:
-        if self._choices is not None and 0 <= index < len(PAGES):
-            self._choices.task = list(PAGES)[index]
-
-
-def _shrink(ui: Any, page: str) -> None:
-    """Let the tabs be as high as the open one needs, not as high as the highest one."""
-    for name in PAGES.values():
-        policy = qt.QSizePolicy.Preferred if name == page else qt.QSizePolicy.Ignored
-        getattr(ui, name).setSizePolicy(qt.QSizePolicy.Preferred, policy)
-        getattr(ui, name).adjustSize()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from manabi_slicer.request import Request
 
@@ -37,21 +37,6 @@ class Options(TypedDict, total=False):
     device: str
     precision: Precision
     seed: int
-
-
-def task_of(parameters: Mapping[str, Any]) -> str:
-    """Which of :data:`TASKS` a run's parameters ask for."""
-    return str(parameters.get("task", DETECT))
-
-
-def needs_film(parameters: Mapping[str, Any]) -> bool:
-    """Whether a run's parameters ask for something that is done with a film."""
-    return task_of(parameters) == DETECT or parameters.get("base", INPUT) == INPUT
-
-
-def key_of(method: str, task: str) -> str:
-    """The name under which the outputs of a task are found in the scene; those of the detection have the method's."""
-    return method if task == DETECT else f"{method}-{task}"
 
 
 def detect_request(

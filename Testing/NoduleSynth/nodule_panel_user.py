@@ -51,29 +51,9 @@ class NoduleUser(PanelUser):
         use_methods(monkeypatch, REGISTERED, Path(__file__).parent)
         super().__init__(app, monkeypatch, "NoduleSynth", method)
 
-    @property
-    def choices(self) -> Any:
-        """The parameter node."""
-        return self.widget._parameterNode
-
     def open(self, tab: str) -> None:
         """Click a tab."""
         self.ui.tasksTab.currentIndex = TABS[tab]
-
-    def apply(self, timeout_s: float = 90.0) -> dict[str, Any]:
-        """Press Apply and wait; returns what is shown then."""
-        assert self.run_ui.applyButton.enabled, self.run_ui.applyButton.toolTip
-        self.run_ui.applyButton.click()
-        self.app.wait_until(lambda: self.widget.run is None, timeout_s)
-        assert self.run_ui.errorFrame.isHidden(), self.run_ui.errorLabel.text
-        return self.outputs()
-
-    def run_here(self) -> dict[str, Any]:
-        """The same without the worker, as from the Python console; shown as after the button."""
-        self.widget.logic.runHere(self.widget.request(self.choices))
-        self.widget.refreshOutputs()
-        self.widget.onShowButton()
-        return self.outputs()
 
     def outputs(self) -> dict[str, Any]:
         """The outputs of the open part."""
@@ -99,11 +79,6 @@ class NoduleUser(PanelUser):
             self.ui.placeButton.click()
         for point in points:
             self.choices.places.AddControlPointWorld(*(float(x) for x in point))
-
-    def boxes(self) -> str:
-        """The texts of the boxes that can be seen."""
-        shown = [n for n in ("error", "alert", "warning") if not getattr(self.run_ui, f"{n}Frame").isHidden()]
-        return "\n".join(getattr(self.run_ui, f"{n}Label").text for n in shown)
 
 
 def cells(table: Any) -> list[list[str]]:

@@ -54,7 +54,7 @@ def test_where_the_spacing_comes_from_is_stated_beside_the_film_and_in_the_resul
     assert "60 × 50 pixels of 6.000 × 7.000 mm." in user.ui.filmLabel.text
     assert "at the detector or film" in user.ui.filmLabel.text
     user.run_here()
-    assert "at the detector or film" in user.boxes()
+    assert "at the detector or film" in user.said()
     open_by_button(user, write_png(tmp_path / "a.png"))
     assert "does not say how large a pixel is; 1 mm is assumed" in user.ui.filmLabel.text
     calibrated = write_dicom(tmp_path / "b.dcm", PixelSpacing=[5.5, 6.5])
@@ -88,7 +88,7 @@ def test_a_film_that_slicer_loaded_is_searched_with_bone_bright_however_it_came(
     user.run_here()
     result = user.widget.logic.resultOf(film)
     assert result.measurements["mean"] == pytest.approx(chest().mean(), abs=0.01 if not negative else MOST_SHIFT)
-    assert ("was turned round" in user.boxes()) == negative
+    assert ("was turned round" in user.said()) == negative
     np.testing.assert_array_equal(pixels(film), before)
 
 
@@ -114,7 +114,7 @@ def test_a_film_that_was_changed_in_slicer_is_taken_as_it_is(user, tmp_path, mon
     user.choose(film)
     assert "bone dark" not in user.ui.filmLabel.text
     user.run_here()
-    assert "turned round" not in user.boxes()
+    assert "turned round" not in user.said()
 
 
 def test_what_is_no_film_is_refused_with_a_reason(user, tmp_path):
@@ -124,7 +124,7 @@ def test_what_is_no_film_is_refused_with_a_reason(user, tmp_path):
     user.app.open_main_window()
     dialogs.answer(str(tmp_path / "a.png"), "")
     user.ui.openButton.click()
-    assert "cannot be read as a picture or DICOM" in user.boxes()
+    assert "cannot be read as a picture or DICOM" in user.said()
     assert not user.choices.inputVolume
     user.ui.openButton.click()  # the user changes his mind
     assert not user.choices.inputVolume
@@ -154,7 +154,7 @@ def test_a_report_refers_to_the_film_and_holds_the_marks_that_are_shown(user, tm
     assert not list(tmp_path.glob(".manabi-*"))
     dialogs.answer(str(tmp_path / "report.dcm"))
     user.ui.reportButton.click()
-    assert "nothing is overwritten" in user.boxes()
+    assert "nothing is overwritten" in user.said()
 
 
 def test_a_film_without_dicom_has_no_report_and_the_console_says_why(user, tmp_path):

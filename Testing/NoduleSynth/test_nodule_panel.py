@@ -109,6 +109,25 @@ def test_the_slider_stands_where_it_stood_after_another_run_and_in_a_saved_scene
     assert len(found.visible()) == 4
 
 
+def test_a_size_that_is_no_nodule_s_is_not_told_as_a_number(found, tmp_path):
+    film, sizes = found.choices.inputVolume, [60.0, 60.1, 143.7, 8.4]
+    column = found.outputs()["tables/candidates"].GetTable().GetColumnByName("diameter_mm")
+    for row, size in enumerate(sizes):
+        column.SetValue(row, size)
+    found.slide(SENSITIVE)
+    assert [row[-1] for row in cells(found.ui.marksTable)] == ["60", "over 60", "over 60", "8"]
+    assert found.widget.logic.resultOf(film).tables["marks"].column("diameter_mm") == sizes
+    found.widget.logic.export({"radiograph": film}, tmp_path / "out")
+    with (tmp_path / "out" / "marks.csv").open(newline="") as file:
+        assert [float(row["diameter_mm"]) for row in csv.DictReader(file)] == sizes
+
+
+def test_a_mark_without_a_diameter_shows_a_dash(user):
+    from NoduleSynthLib.marks import size_text
+
+    assert size_text(None) == "–"
+
+
 def test_each_film_has_marks_of_its_own_and_the_slider_holds_for_all(found):
     found.choose(add_film("Other", seed=1))
     assert found.ui.marksTable.rowCount == 0
@@ -166,7 +185,7 @@ def test_the_csv_holds_the_marks_that_are_shown_and_overwrites_nothing(found, tm
     assert (row["number"], float(row["score"])) == ("1", FOUND[0][2])
     dialogs.answer(str(path))
     found.ui.csvButton.click()
-    assert "nothing is overwritten" in found.boxes()
+    assert "nothing is overwritten" in found.said()
 
 
 def test_buttons_say_what_they_wait_for(user):

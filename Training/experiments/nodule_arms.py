@@ -60,6 +60,7 @@ def marked_by_bundle(plan: Plan) -> dict[str, Any]:
     bundle = bundle_of(plan)
 
     def work() -> dict[str, Any]:
+        """What the network is, and its marks by domain."""
         find, training = bundle_finder(bundle, plan.recipe.limit_to_lungs), bundle.facts["training"]
         films = {domain: films_to_json(films_of(part, find)) for domain, part in domains(plan).items()}
         weights = sum(p.numel() for p in bundle.build_network().parameters())
@@ -71,6 +72,7 @@ def marked_by_bundle(plan: Plan) -> dict[str, Any]:
 
 
 def _marked(plan: Plan, name: str, seed: int) -> dict[str, Any]:
+    """What :func:`marked` keeps: the network in numbers, and its marks by domain."""
     logger.info("arm %s, training %d", name, seed + 1)
     model, about = trained(plan, name, seed)
     find = finder_of(plan, name, model)

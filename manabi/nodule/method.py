@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from manabi.context import Context
 from manabi.errors import InvalidInputError, ModelNotFoundError
 from manabi.io.radiograph import MIRRORED, NO_SPACING
+from manabi.loaded import LoadedNetworks
 from manabi.method import InputSpec, Method
 from manabi.nodule.parameters import NoduleParameters
 from manabi.parameters import Parameters
@@ -62,7 +63,7 @@ class NoduleSynth(Method[NoduleParameters]):
     )  # fmt: skip
 
     def __init__(self) -> None:
-        self._networks: dict[str, nn.Module] = {}
+        self._networks = LoadedNetworks()
 
     def _run(self, inputs: dict[str, Volume], parameters: NoduleParameters, context: Context) -> Result:
         if parameters.task == "synthesise":
@@ -106,13 +107,7 @@ class NoduleSynth(Method[NoduleParameters]):
             ) from error
         self.check_bundle(bundle)
         settings = DetectorSettings.of(bundle.facts)
-        key = bundle.provenance()["weights_sha256"]
-        if key not in self._networks:
-            self._networks[key] = bundle.build_network()
-        context.used_bundle = bundle.provenance()
-        if bundle.notice and warn:
-            context.warn(f"Bundle {bundle.name} {bundle.version}: {bundle.notice}.")
-        return self._networks[key], settings
+        return self._networks.of(bundle, context, warn), settings
 
     # --- what a reader sees -----------------------------------------------------------------------------------------
 

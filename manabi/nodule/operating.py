@@ -18,6 +18,10 @@ from manabi.result import Cell, Landmark, Result, Table
 POINT_COLUMNS = ("false_positives", "threshold", "sensitivity", "sensitivity_low", "sensitivity_high")
 MARK_COLUMNS = ("number", "score", "false_positives", "r_mm", "a_mm", "s_mm", "lung", "zone", "location", "diameter_mm")
 """Of the tables ``marks`` and ``candidates``; ``false_positives`` is the strictest setting that shows the mark."""
+LARGEST_MM = 60.0
+"""A mark's diameter above it is no nodule's, but that of a heat that ran together. It stays in the tables as it was
+measured; readers are told that it is over this (our choice: nodules are 30 mm at most by definition, Hansell et al.,
+Radiology 2008;246:697, and the height of half a peak blurs them)."""
 
 
 @dataclass(frozen=True)

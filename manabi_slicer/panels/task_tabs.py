@@ -18,7 +18,7 @@ class TaskTabs:
         widget: the module's.
     """
 
-    def __init__(self, ui: Any, pages: Mapping[Enum, str], widget: Any) -> None:
+    def __init__(self, ui: Any, pages: Mapping[Any, str], widget: Any) -> None:
         self._ui, self._pages, self._widget = ui, dict(pages), widget
         ui.tasksTab.connect("currentChanged(int)", self._onTab)
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
-from dataclasses import replace
+import subprocess
+import sys
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -187,8 +190,12 @@ def test_settings_off_the_slider_and_other_results_are_refused():
 
 
 def test_the_slider_needs_no_torch():
-    import subprocess
-    import sys
-
-    code = "import sys; sys.modules['torch'] = None; sys.modules['scipy'] = None; import manabi.nodule.operating"
-    subprocess.run([sys.executable, "-c", code], check=True)
+    code = (
+        "import json, sys; sys.modules['torch'] = None; sys.modules['scipy'] = None; "
+        "from manabi.nodule.operating import Curve; "
+        "print(Curve.of(json.loads(sys.argv[1])).threshold(0.3))"
+    )
+    facts = json.dumps({"operating_points": [asdict(point) for point in curve().points]})
+    ran = subprocess.run([sys.executable, "-c", code, facts], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert float(ran.stdout) == curve().threshold(0.3)
