@@ -125,7 +125,10 @@ def read_density_csv(path: str | Path) -> DensityTable:
         InvalidInputError: naming the line that cannot be used, and why.
     """
     file = Path(path)
-    sheet = read_sheet(file, comment="#")
+    try:
+        sheet = read_sheet(file, comment="#")
+    except InvalidInputError as error:
+        raise InvalidInputError(f"The density table {error}") from error
     if len(sheet.lines) < 2:
         raise InvalidInputError(f"The density table {file.name} needs a heading and two rows at least.")
     places = _places(file.name, sheet.columns)
