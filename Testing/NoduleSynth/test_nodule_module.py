@@ -30,9 +30,10 @@ def test_importing_the_module_costs_little_and_loads_nothing_heavy():
     assert not loaded & HEAVY
 
 
-def test_the_sample_film_is_listed_once_when_slicer_has_started(slicer_app):
+def test_the_sample_film_is_listed_once_when_slicer_has_started(slicer_app, monkeypatch):
     import slicer
 
+    monkeypatch.setitem(registry.PHANTOMS, "radiograph", registry.Entry("radiograph", "", "", ""))
     slicer_app.module("NoduleSynth")
     slicer_app.start_up()
     listed = [one for one in slicer.modules.sampleDataSources["Manabi"] if one.sampleName == "ChestFilm"]

@@ -8,10 +8,11 @@ from types import SimpleNamespace
 
 import pytest
 
+from manabi import registry
 from manabi.errors import WorkerError
 
 ROOT = Path(__file__).resolve().parents[2]
-MODULES = sorted(path.stem for path in ROOT.glob("*/*.py") if path.stem == path.parent.name)
+MODULES = sorted(entry.title for entry in registry.METHODS.values())
 
 
 @pytest.fixture
@@ -30,11 +31,22 @@ def test_a_module_says_who_made_it_and_lists_its_sample_with_its_icon(slicer_app
 
     parent = slicer_app.module(name)
     assert list(parent.contributors) == ["The Manabi contributors"]
-    assert not parent.icon.isNull()
+    assert not parent.icon.isNull() and not parent.hidden
     slicer_app.start_up()
     (listed,) = [source for source in slicer.modules.sampleDataSources["Manabi"]
                  if source.sampleName == parent.self().sample.title]  # fmt: skip
     assert Path(listed.thumbnailFileName) == ROOT / name / "Resources" / "Icons" / f"{name}.svg"
+
+
+def test_a_module_whose_method_is_in_the_making_is_hidden_and_offers_no_sample(slicer_app, monkeypatch):
+    import slicer
+
+    monkeypatch.delitem(registry.PHANTOMS, "thorax")
+    parent = slicer_app.module("SliceMarker")
+    assert parent.hidden
+    parent.self().onStartup()
+    listed = getattr(slicer.modules, "sampleDataSources", {}).get("Manabi", [])
+    assert parent.self().sample.title not in [source.sampleName for source in listed]
 
 
 def test_at_the_start_an_interrupted_installation_of_this_module_goes_on(slicer_app, monkeypatch):
