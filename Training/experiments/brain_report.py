@@ -6,11 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from manabi.io.atomic import atomic_file
-from Training.experiments import brain_figures, brain_sections
+from Training.experiments import brain_figures, brain_sections, page
 from Training.experiments.brain_bench import PARTS
 from Training.experiments.brain_claims import claims
-from Training.experiments.brain_examples import CONTRAST, LABELS
 from Training.experiments.slices_markdown import table
 
 PAGE = "brain.md"
@@ -27,12 +25,7 @@ def write_page(results: Results, folder: Path) -> Path:
     The pictures of heads (:mod:`Training.experiments.brain_examples`) need the heads and are drawn by the experiment
     itself; the page shows those that lie in ``folder/images``.
     """
-    folder = Path(folder)
-    brain_figures.draw_all(results, folder / "images")
-    pictures = {name for name in (LABELS, CONTRAST) if (folder / "images" / name).is_file()}
-    with atomic_file(folder / PAGE, overwrite=True) as aside:
-        aside.write_text(text(results, pictures), encoding="utf-8")
-    return folder / PAGE
+    return page.write_page(results, folder, PAGE, brain_figures.draw_all, text)
 
 
 def text(results: Results, pictures: set[str]) -> str:

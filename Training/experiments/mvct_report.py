@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from manabi.io.atomic import atomic_file
-from Training.experiments import mvct_figures, mvct_sections
+from Training.experiments import mvct_figures, mvct_sections, page
 from Training.experiments.mvct_bench import PARTS
 from Training.experiments.mvct_claims import RULES, claims
 from Training.experiments.slices_markdown import table
@@ -27,12 +26,7 @@ def write_page(results: Results, folder: Path) -> Path:
     The pictures of patients (:mod:`Training.experiments.mvct_examples`) are drawn by the experiment itself; the page
     shows those that lie in ``folder/images``.
     """
-    folder = Path(folder)
-    mvct_figures.draw_all(results, folder / "images")
-    pictures = {path.name for path in (folder / "images").glob("*.png")}
-    with atomic_file(folder / PAGE, overwrite=True) as aside:
-        aside.write_text(text(results, pictures), encoding="utf-8")
-    return folder / PAGE
+    return page.write_page(results, folder, PAGE, mvct_figures.draw_all, text)
 
 
 def text(results: Results, pictures: set[str]) -> str:
@@ -42,20 +36,12 @@ def text(results: Results, pictures: set[str]) -> str:
         results: of results.json.
         pictures: file names of the pictures that are there; others are left out.
     """
-    lines = [*_head(results), *_claims(results)]
     writers = {
         "amount": mvct_sections.amount, "quality": mvct_sections.quality, "hallucination": mvct_sections.hallucination,
         "gate": mvct_sections.gate, "dose": mvct_sections.dose, "cbct": mvct_sections.cbct,
     }  # fmt: skip
-    for part, write in writers.items():
-        if part in results:
-            lines += [f"## {TITLES[part]}", "", made_with(results[part]["about"]), "", *write(results[part])]
-    kept = [line for line in lines if not line.startswith("![") or _picture(line) in pictures]
-    return "\n".join(kept).rstrip() + "\n"
-
-
-def _picture(line: str) -> str:
-    return line.rsplit("/", 1)[-1].rstrip(")")
+    lines = page.parts(results, TITLES, writers, lambda _, about: made_with(about))
+    return page.shown([*_head(results), *_claims(results), *lines], pictures)
 
 
 # --- what was run -----------------------------------------------------------------------------------------------------

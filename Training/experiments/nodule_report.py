@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from manabi.io.atomic import atomic_file
-from Training.experiments import nodule_figures, nodule_sections
+from Training.experiments import nodule_figures, nodule_sections, page
 from Training.experiments.nodule_bench import PARTS
 from Training.experiments.nodule_claims import RULES, claims
 from Training.experiments.slices_markdown import table
@@ -28,12 +27,7 @@ Results = Mapping[str, Any]
 
 def write_page(results: Results, folder: Path) -> Path:
     """Write ``nodule.md`` and the charts that follow from results.json into ``folder``."""
-    folder = Path(folder)
-    nodule_figures.draw_all(results, folder / "images")
-    pictures = {path.name for path in (folder / "images").glob("*.png")}
-    with atomic_file(folder / PAGE, overwrite=True) as aside:
-        aside.write_text(text(results, pictures), encoding="utf-8")
-    return folder / PAGE
+    return page.write_page(results, folder, PAGE, nodule_figures.draw_all, text)
 
 
 def text(results: Results, pictures: set[str]) -> str:
@@ -43,14 +37,9 @@ def text(results: Results, pictures: set[str]) -> str:
         results: of results.json.
         pictures: file names of the pictures that are there; others are left out.
     """
-    lines = [*_head(results), *_claims(results)]
     writers = {"arms": nodule_sections.arms, "finetune": nodule_sections.finetune, "real": nodule_sections.real}
-    for part, write in writers.items():
-        if part in results:
-            about = nodule_sections.made_with(part, results[part]["about"])
-            lines += [f"## {TITLES[part]}", "", about, "", *write(results[part])]
-    kept = [line for line in lines if not line.startswith("![") or line.rsplit("/", 1)[-1].rstrip(")") in pictures]
-    return "\n".join(kept).rstrip() + "\n"
+    lines = page.parts(results, TITLES, writers, nodule_sections.made_with)
+    return page.shown([*_head(results), *_claims(results), *lines], pictures)
 
 
 def _head(results: Results) -> list[str]:
