@@ -38,6 +38,7 @@ from Training.roc import auc_bootstrap
 logger = logging.getLogger(__name__)
 
 TARGETS = ("Nodule", "Mass")
+KINDS = ("nodule", "normal", "other", "unlabelled")
 NORMAL = "No Finding"
 BOX_SIDE = 1024.0
 """Pixels of the films that the boxes are given in."""
@@ -74,7 +75,7 @@ def run(plan: Plan) -> dict[str, Any]:
     away = [patient_of(path) for path in paths_of(folder) if patient_of(path) in seen]
     films = read(folder, data_of(plan).matrix, seen)
     left_out = {"films": len(away), "patients": len(set(away))} if plan.settings.seen else None
-    counts = {kind: sum(f.kind == kind for f in films) for kind in ("nodule", "normal", "other", "unlabelled")}
+    counts = {kind: sum(f.kind == kind for f in films) for kind in KINDS}
     rows: dict[str, Any] = {}
     for name in arms_of(plan.settings) if films else ():
         key = plan.key("real", name, [[f.name, f.kind, f.boxes] for f in films])
@@ -206,21 +207,28 @@ def _of_bundle(plan: Plan, films: Sequence[RealFilm]) -> dict[str, Any]:
 def scored(films: Sequence[RealFilm], find: Finder, levels: Mapping[str, float]) -> dict[str, Any]:
     """Area under the ROC curve, hits on boxes and marks per film at thresholds from simulated films."""
     marks = find(np.stack([f.film for f in films]))
-    best = np.array([max((m.score for m in own), default=0.0) for own in marks])
-    judged = [k for k, f in enumerate(films) if f.kind in ("nodule", "normal")]
-    truth, patients = [films[k].kind == "nodule" for k in judged], [films[k].patient for k in judged]
-    both = 0 < sum(truth) < len(truth) and len(set(patients)) > 1
-    area = auc_bootstrap(truth, best[judged], patients) if both else None
-    return {
-        "auc": None if area is None else [area.value, area.low, area.high],
-        "hits": [hit_of(box, own, f.film.shape[0]) for f, own in zip(films, marks, strict=True) for box in f.boxes],
-        "levels": dict(levels),
-        "marks_per_film": {
-            rate: {kind: _mean([sum(m.score >= level for m in own) for f, own in zip(films, marks, strict=True)
-                                if f.kind == kind]) for kind in ("nodule", "normal", "other", "unlabelled")}
-            for rate, level in levels.items()
-        },
-    }  # fmt: skip
+    hits = [hit_of(box, own, f.film.shape[0]) for f, own in zip(films, marks, strict=True) for box in f.boxes]
+    per_film = {rate: _marks_per_film(films, marks, level) for rate, level in levels.items()}
+    return {"auc": _area(films, marks), "hits": hits, "levels": dict(levels), "marks_per_film": per_film}
+
+
+def _area(films: Sequence[RealFilm], marks: Sequence[Sequence[Mark]]) -> list[float] | None:
+    """Of nodule or mass against no finding, with its interval; None where one kind, or a second patient, is missing."""
+    judged = [(f, own) for f, own in zip(films, marks, strict=True) if f.kind in ("nodule", "normal")]
+    truth, patients = [f.kind == "nodule" for f, _ in judged], [f.patient for f, _ in judged]
+    if not 0 < sum(truth) < len(truth) or len(set(patients)) < 2:
+        return None
+    best = np.array([max((m.score for m in own), default=0.0) for _, own in judged])
+    area = auc_bootstrap(truth, best, patients)
+    return [area.value, area.low, area.high]
+
+
+def _marks_per_film(
+    films: Sequence[RealFilm], marks: Sequence[Sequence[Mark]], level: float
+) -> dict[str, float | None]:  # fmt: skip
+    """Mean number of marks of at least a score, by kind of film."""
+    counts = [(f.kind, sum(m.score >= level for m in own)) for f, own in zip(films, marks, strict=True)]
+    return {kind: _mean([n for other, n in counts if other == kind]) for kind in KINDS}
 
 
 def hit_of(box: Box, marks: Sequence[Mark], matrix: int = GRID) -> dict[str, Any]:
