@@ -39,14 +39,15 @@ FULL = (
 )  # fmt: skip
 """The source's U-Net and number of pairs; schedule and steps are our choice (``methods/nodule.md``)."""
 QUICK = (
-    "experiment.data=phantoms:5001:640", "experiment.held_out=96", "experiment.test_pairs=96", "experiment.seeds=1",
-    "training.epochs=5", "training.batch_size=8", "training.val_every=5", "training.precision=32-true",
-    "training.num_workers=0", "training.checkpoint_steps=50", "recipe.items_per_epoch=800",
-    "recipe.filters=12-24-48-64-96", "recipe.crop=112", "recipe.chests=40", "recipe.workers=1", "recipe.parts=70/10/20",
-    "recipe.validation_pairs=32", "boxes.widths=12-24-48-64-96", "boxes.out_channels=48", "finetune.folds=4",
-    "finetune.crop=112",
+    "experiment.data=phantoms:5001:1600", "experiment.held_out=160", "experiment.test_pairs=160", "experiment.seeds=1",
+    "training.epochs=8", "training.batch_size=8", "training.val_every=8", "training.precision=32-true",
+    "training.num_workers=0", "training.checkpoint_steps=50", "training.lr=0.002", "training.warmup_epochs=0.5",
+    "training.ema_decay=0.99", "recipe.items_per_epoch=800", "recipe.filters=12-24-48-64-96", "recipe.crop=0",
+    "recipe.shrink=2", "recipe.peak_distance=3", "recipe.chests=64", "recipe.workers=2", "recipe.parts=70/10/20",
+    "recipe.validation_pairs=48", "loss.follows=true", "boxes.widths=12-24-48-64-96", "boxes.out_channels=48",
+    "finetune.folds=4", "finetune.crop=0",
 )  # fmt: skip
-"""For one processor core: a few hundred pairs, narrow networks, and 500 steps each."""
+"""For a processor: 1,600 pairs, films averaged to 128 pixels, narrow networks, 800 steps each."""
 RUNS: dict[str, Callable[[Plan], dict[str, Any]]] = {
     "arms": nodule_arms.run, "finetune": nodule_tuned.run, "real": nodule_real.run
 }  # fmt: skip

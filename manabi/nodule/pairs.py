@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 MOST_ATTEMPTS = 60
 """Draws of a pair before its recipe is given up."""
+PAIRS = 1
+"""Ends the seed of a pair's stream, so that it is not the stream of the chest of the same number."""
 PLACE_TRIES = 10
 SMALLEST_MASK = 4
 """Pixels of a nodule's mask at least."""
@@ -121,7 +123,7 @@ def _draft(source: PairSource, recipe: PairRecipe, seed: int, index: int, attemp
     """Draw a pair; moves on to the next draw where there is no room for its nodules."""
     while attempts[index] < MOST_ATTEMPTS:
         attempt = attempts[index]
-        drawn = _draw(source, recipe, np.random.default_rng([seed, index, attempt]), index, attempt)
+        drawn = _draw(source, recipe, np.random.default_rng([seed, index, attempt, PAIRS]), index, attempt)
         if drawn is not None:
             return drawn
         attempts[index] += 1
