@@ -1,8 +1,8 @@
 """The choice as a table: one row per series, ``use`` says yes or no, and whoever edits it has the last word.
 
 Besides ``use``, four columns count when it is read: ``case`` (rows of the same name are run together), ``input`` (as
-what the series goes into the method), ``series`` and ``index`` (where it is found). The others explain. A column that is
-named as a parameter of the method sets it for the row's case.
+what the series goes into the method), ``series`` and ``index`` (where it is found). The others explain. A column that
+is named as a parameter of the method sets it for the row's case.
 """
 
 from __future__ import annotations

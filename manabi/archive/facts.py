@@ -120,8 +120,9 @@ class Facts:
     @classmethod
     def from_json(cls, text: str) -> Facts:
         """Back from the index."""
-        values = json.loads(text)
-        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
+        values: dict[str, Any] = json.loads(text)
+        given: dict[str, Any] = {k: tuple(value) if isinstance(value, list) else value for k, value in values.items()}
+        return cls(**given)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 Every file of the archive is a row of ``files`` with its size and time; what its header says is a row of ``facts``,
 which the files of a series share. Everything that is written goes through transactions of SQLite with its rollback
-journal, so that a process that is killed, or a power cut, leaves the state after one of them. There is no state besides:
+journal, so that a process that is killed, or a power cut, leaves the state after one of them. There is no other state:
 the next run compares sizes and times and reads what is missing.
 
 The file belongs to its owner alone (mode 600): it holds paths, which often name patients, and UIDs. It holds no name,

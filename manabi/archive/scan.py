@@ -229,8 +229,8 @@ class _Scan:
                 self._tell()
         if self._known and not self._read + self._kept:
             raise InvalidInputError(
-                "There is no file any more of those that the index knows; nothing was changed. Is the disk or the share "
-                "connected? If they are gone for good, delete the index."
+                "None of the files that the index knows is there any more; nothing was changed. Is the disk or the "
+                "share connected? If they are gone for good, delete the index."
             )
         gone = [path for path in self._left if not self.source.is_unknown(path)]
         self.index.finish(gone)
