@@ -9,7 +9,8 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 CLASSES = {
-    "CT": "2", "MR": "4", "NM": "20", "PT": "128", "CR": "1", "DX": "1.1", "SEG": "66.4", "RTSTRUCT": "481.3", "SR": "88.33",
+    "CT": "2", "MR": "4", "NM": "20", "PT": "128", "CR": "1", "DX": "1.1", "SEG": "66.4", "RTSTRUCT": "481.3",
+    "SR": "88.33",
 }  # fmt: skip
 NAME, NUMBER, BORN = "Yamada^Hanako", "4711-0815", "19500403"
 """Of the patient that the archive's files are of, where nothing else is said."""

@@ -294,9 +294,9 @@ def test_parts_of_the_body_are_known_by_their_words(text, regions):
 @pytest.mark.parametrize(
     ("text", "contrast"),
     [
-        ("Ax T2 FLAIR", "FLAIR"), ("t1_mprage_sag_+C", "T1 with contrast agent"), ("3D T1 FFE", "T1"), ("ADC", "diffusion"),
-        ("FIESTA-C", "heavily T2"), ("T2*", "susceptibility"), ("MRA neck", "angiography"), ("PD_TSE", "proton density"),
-        ("localizer", ""),
+        ("Ax T2 FLAIR", "FLAIR"), ("t1_mprage_sag_+C", "T1 with contrast agent"), ("3D T1 FFE", "T1"),
+        ("ADC", "diffusion"), ("FIESTA-C", "heavily T2"), ("T2*", "susceptibility"), ("MRA neck", "angiography"),
+        ("PD_TSE", "proton density"), ("localizer", ""),
     ],
 )  # fmt: skip
 def test_contrasts_are_known_by_their_words(text, contrast):

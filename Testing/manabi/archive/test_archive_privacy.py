@@ -27,7 +27,8 @@ def archive(tmp_path):
     folder = tmp_path / "pile"
     planted = {
         "SeriesDescription": f"YAMADA Hanako chest {BORN}", "StudyDescription": f"CT {NUMBER} for Dr. Suzuki 山田",
-        "ProtocolName": "thorax_ACC998877_lung", "AccessionNumber": "ACC998877", "ReferringPhysicianName": "Suzuki^Ichiro",
+        "ProtocolName": "thorax_ACC998877_lung", "AccessionNumber": "ACC998877",
+        "ReferringPhysicianName": "Suzuki^Ichiro",
         "PatientName": "Yamada^Hanako=山田^花子", "SpecificCharacterSet": "ISO_IR 192", "BodyPartExamined": "CHEST",
     }  # fmt: skip
     for study in ("1.2.3", "1.2.5"):
@@ -75,7 +76,7 @@ def test_patients_without_a_number_are_not_made_one(tmp_path):
     for name in ("A^A", "B^B"):
         write_series(tmp_path / "x" / name, 1, PatientID="", PatientName=name, name=name + "{}")
     for study in ("1.1", "1.2"):
-        write_series(tmp_path / "x" / study, 1, PatientID="", PatientName="", StudyInstanceUID=study, name=study + "-{}")
+        write_series(tmp_path / "x" / study, 1, PatientID="", PatientName="", StudyInstanceUID=study)
     index_folder(tmp_path / "x", tmp_path / "a.sqlite")
     with Index.opened(tmp_path / "a.sqlite") as index:
         assert len({file.facts.patient for file in index.files()}) == 4
