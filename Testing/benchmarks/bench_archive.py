@@ -2,8 +2,8 @@
 
 Files are made for the purpose: CT headers of some 90 attributes, as scanners write them, with small pixel data, 200 to
 a series, in nested folders without suffixes. Only headers are read, so the size of the pixels matters to nothing but
-the disk's cache; what a cold disk or a network share adds per file is not measured here. Two sizes tell whether the time
-per file grows. Run ``bench_archive.py --files 100000`` for the aim itself.
+the disk's cache; what a cold disk or a network share adds per file is not measured here. Two sizes tell whether the
+time per file grows. Run ``bench_archive.py --files 100000`` for the aim itself.
 """
 
 from __future__ import annotations

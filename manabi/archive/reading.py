@@ -26,22 +26,19 @@ def is_reference(text: str) -> bool:
     return bool(path and mark) and item.startswith(KINDS) and not Path(text).exists()
 
 
-def read_reference(text: str, name: str = "volume") -> Volume:
-    """The volume of a series, or the radiograph, that a reference names.
+def read_reference(text: str, name: str = "volume", image: Volume | None = None) -> Volume:
+    """The volume of a series, the radiograph, or the label map of a SEG or RTSTRUCT that a reference names.
 
     Args:
         text: the reference.
         name: of the volume, free of patient identifiers.
+        image: on whose grid structures are drawn.
 
     Raises:
         InvalidInputError: where the index has no such series, a file of it is not what was indexed any more, or
             whatever :func:`manabi.io.dicom.read_dicom` raises.
     """
     files = files_of(text)
-    if files[0].record.kind == OBJECT:
-        raise InvalidInputError(
-            f"The series chosen as {name} holds {files[0].facts.modality or 'no images'}, which is no image to read."
-        )
     from dataclasses import replace
 
     from manabi import log
@@ -49,10 +46,27 @@ def read_reference(text: str, name: str = "volume") -> Volume:
     from manabi.io.radiograph import MODALITIES, read_radiograph
 
     paths = [file.path for file in files]
+    if files[0].record.kind == OBJECT:
+        return replace(_mask(files, name, image), name=name)
     if len(paths) == 1 and files[0].facts.modality in MODALITIES:
         log.hide_paths(paths)
         return read_radiograph(paths[0], name=name)
     return replace(read_dicom(paths), name=name)
+
+
+def _mask(files: list[IndexedFile], name: str, image: Volume | None) -> Volume:
+    """The label map of the one file of a series of structures."""
+    modality = files[0].facts.modality or "no images"
+    if image is None or modality not in ("SEG", "RTSTRUCT"):
+        raise InvalidInputError(f"The series chosen as {name} holds {modality}, which is no image to read.")
+    if len(files) > 1:
+        raise InvalidInputError(
+            f"The series chosen as {name} holds {len(files)} {modality} objects; expected one. Export the one you mean "
+            "as a series of its own."
+        )
+    from manabi.io.dicom.masks import read_mask
+
+    return read_mask(files[0].path, image)
 
 
 def files_of(text: str) -> list[IndexedFile]:

@@ -96,7 +96,10 @@ def run_case(
     log.hide_paths(job["inputs"].values(), keep=[job["id"]])
     parameters = method.parameters_type.parse(list(job["settings"]))
     context = Context(**request["context"], cancel=cancel, on_progress=on_progress)
-    inputs = {name: read_input(name, text, request["series"].get(name)) for name, text in job["inputs"].items()}
+    inputs: dict[str, Volume] = {}
+    for name in (spec.name for spec in method.inputs if spec.name in job["inputs"]):
+        image = inputs.get(method.inputs[0].name)
+        inputs[name] = read_input(name, job["inputs"][name], request["series"].get(name), image)
     result = method.run(inputs, parameters, context)
     context.check_cancelled()
     write_result(
@@ -105,13 +108,20 @@ def run_case(
     )  # fmt: skip
 
 
-def read_input(name: str, text: str, series: str | None) -> Volume:
-    """One input of a case: a file, a folder, or a series of an archive's index."""
+def read_input(name: str, text: str, series: str | None, image: Volume | None = None) -> Volume:
+    """One input of a case: a file, a folder, or a series of an archive's index.
+
+    Args:
+        name: of the input.
+        text: its path or reference.
+        series: which series of a folder.
+        image: on whose grid structures of an archive are drawn.
+    """
     from manabi.archive.reading import is_reference, read_reference
     from manabi.io import read_volume
 
     if is_reference(text):
-        return read_reference(text, name)
+        return read_reference(text, name, image)
     path = Path(text)
     return read_volume(path, series=series if path.is_dir() else None, name=name)
 
