@@ -17,6 +17,7 @@ from manabi.loaded import LoadedNetworks
 from manabi.method import InputSpec, Method
 from manabi.parameters import Parameters
 from manabi.result import Cell, Result, Table
+from manabi.series_rule import SeriesRule
 from manabi.volume import Volume
 
 if TYPE_CHECKING:
@@ -98,6 +99,19 @@ class BrainSeg(Method[BrainParameters]):
     parameters_type: ClassVar[type[Parameters]] = BrainParameters
     phantom: ClassVar[str] = "brain"
     default_bundle: ClassVar[str | None] = "brain-default"
+    series_rules: ClassVar[Mapping[str, SeriesRule]] = {
+        "image": SeriesRule(
+            regions=("head",), without=(r"\bphase\b", r"spectro", r"field ?map", r"\bb1 ?map"),
+            contrasts=(
+                "T1", "FLAIR", "T2", "T1 with contrast agent", "proton density", "heavily T2", "susceptibility",
+                "unknown", "angiography",
+            ),
+            least_slices=12, least_extent_mm=80.0, most_spacing_mm=8.0, best_spacing_mm=(0.5, 1.5),
+        ),
+        "second": SeriesRule(
+            regions=("head", "neck"), contrasts=("angiography",), least_slices=12, automatic=False,
+        ),
+    }  # fmt: skip
     alert_prefixes: ClassVar[tuple[str, ...]] = (
         "Check the ", "Not like the training images", "The field of view", "Synthetic image",
     )  # fmt: skip
