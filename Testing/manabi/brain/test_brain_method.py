@@ -225,7 +225,7 @@ def test_a_missing_contrast_is_named_as_synthetic(translation):
     assert 0 <= result.measurements["unknowable_share"] <= 1
 
 
-def test_a_computed_second_contrast_is_shown_and_said_to_be_computed(bundle, translation):
+def test_a_computed_second_contrast_is_shown_and_said_to_be_computed(bundle, translation, tmp_path):
     volume = head(spacing=(1.0, 1.0, 1.0))
     alone = run(bundle, volume)
     result = run(bundle, volume, synthetic_second=str(translation.folder))
@@ -235,6 +235,7 @@ def test_a_computed_second_contrast_is_shown_and_said_to_be_computed(bundle, tra
     assert any("computed by brain-translation 0.0.1" in text for text in result.warnings)
     assert result.measurements["quality"] == "check" and result.provenance["bundle"]["name"] == "brain-structures"
     assert "synthetic_mra" not in alone.volumes
+    assert [p.name for p in BrainSeg().draw({"image": volume}, result, tmp_path)] == ["structures.png", "contrast.png"]
     with pytest.raises(InvalidInputError, match="leave out"):
         run(bundle, {"image": volume, "second": volume}, synthetic_second=str(translation.folder))
     with pytest.raises(InvalidInputError, match="trained for structures, not translation"):
