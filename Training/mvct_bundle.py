@@ -24,6 +24,7 @@ from Training.mvct_calibrate import facts, half_precision
 from Training.mvct_card import card
 from Training.mvct_data import Site
 from Training.mvct_evaluate import BASELINES, NETWORK, Convert, converter, evaluate_pairs, evaluate_unpaired, summary
+from Training.mvct_evaluate_doubt import evaluate_doubt
 from Training.mvct_evaluate_lesions import lesion_table
 from Training.mvct_monai import inference
 from Training.mvct_pair import pair_arguments, pair_of, pair_state
@@ -58,6 +59,8 @@ class Measured:
         facts: for the section ``mvct``.
         scores: of the test patients, by converter; ``network``, ``input``, the baselines and the true kVCT.
         lesions: summary of the inserted and deleted lesions; empty where none were tested.
+        doubt: how often the error lies within the uncertainty (:mod:`Training.mvct_evaluate_doubt`); empty where it is
+            not calibrated or there is no truth.
         patients: test patients that were scored.
         paired: whether they have a true kVCT.
     """
@@ -67,6 +70,7 @@ class Measured:
     lesions: dict[str, Any] = field(default_factory=dict)
     patients: int = 0
     paired: bool = False
+    doubt: dict[str, Any] = field(default_factory=dict)
 
 
 def finish(folder: Path, plan: Plan, result: FitResult, site: Site, data: str) -> Bundle:
@@ -105,7 +109,8 @@ def measure(model: Model, site: Site, plan: Plan, context: Context) -> Measured:
     if pairs:
         scores = evaluate_pairs(pairs, converters)
         patients = len({pair.patient for pair in pairs})
-        return Measured(dict(model.facts), scores, lesions(converters, site, plan, context), patients, True)
+        found, doubt = lesions(converters, site, plan, context), evaluate_doubt(pairs, model, context)
+        return Measured(dict(model.facts), scores, found, patients, True, doubt)
     alone = [(scan.patient, scan.load()) for scan in site.of("test", SOURCE)]
     scores = evaluate_unpaired(alone, converters) if alone else {}
     return Measured(dict(model.facts), scores, {}, len({patient for patient, _ in alone}), False)
@@ -193,6 +198,7 @@ def export(folder: Path, plan: Plan, result: FitResult, site: Site, measured: Me
         **_described(recipe.kind), "trained_on": source, "simulated": site.simulated,
         "inputs": _inputs(settings), "output_channels": ["kvct"], "precision": list(settings.precisions),
         "metrics": measured.scores.get(NETWORK, {}), "comparison": measured.scores, "lesions": measured.lesions,
+        "uncertainty": measured.doubt,
         "mvct": {
             "kind": recipe.kind, "window_source": settings.source.to_list(),
             "window_target": settings.target.to_list(), "spacing_mm": list(settings.pixel_mm or ()),

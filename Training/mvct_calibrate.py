@@ -15,7 +15,6 @@ import torch
 from torch import nn
 
 from manabi.context import Context
-from manabi.errors import InvalidInputError
 from manabi.mvct import pipeline
 from manabi.mvct.baselines import Histogram
 from manabi.mvct.convert import Settings
@@ -32,6 +31,7 @@ from manabi.mvct.tissue_map import TissueMap, body_mask, tissue_map
 from manabi.mvct.uncertainty import calibration_factor
 from manabi.volume import Volume
 from Training.mvct_data import Site
+from Training.mvct_evaluate_doubt import spread_and_error
 from Training.mvct_simulate import to_body
 from Training.mvct_slices import TestPair, load_pairs
 from Training.mvct_sources import SOURCE, TARGET, Scan
@@ -147,18 +147,11 @@ def uncertainty_factor(pairs: Sequence[TestPair], model: Model, context: Context
         InvalidInputError: for a baseline, which has no spread.
     """
     spreads, errors = [], []
-    parameters = MVCTParameters.of({"uncertainty": "flips", "residual": False})
     for pair in pairs:
-        work = prepare(pair.source, model.settings.pixel_mm)
-        body = body_mask(work.hu, work.image.spacing_mm)
-        done = pipeline.convert(work, body, model, parameters, context)
-        inside = work.mask_to_straight(body)
-        truth = np.asarray(pair.target.reoriented().array, np.float32)
-        if done.spread is None:
-            raise InvalidInputError("Only a trained converter has an uncertainty to scale; this model is a baseline.")
+        spread, error, inside = spread_and_error(pair, model, context)
         step = max(1, int(inside.sum()) // VOXELS)
-        spreads.append(done.spread[inside][::step])
-        errors.append((done.after - truth)[inside][::step])
+        spreads.append(spread[inside][::step])
+        errors.append(error[inside][::step])
     return calibration_factor(np.concatenate(spreads), np.concatenate(errors)) if spreads else None
 
 

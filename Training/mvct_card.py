@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from Training.mvct_evaluate import INPUT, MEANINGS, NETWORK, TRUTH
+from Training.mvct_evaluate_doubt import MEANINGS as DOUBT_MEANINGS
 from Training.mvct_pair import pair_arguments
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def card(plan: Plan, result: FitResult, measured: Measured, source: str, counts:
         "",
         *_scores(plan, measured),
         *_lesions(measured.lesions, recipe.kind),
+        *_doubt(measured.doubt),
         "## Limits",
         "",
         *_limits(plan, measured),
@@ -125,6 +127,15 @@ def _lesions(found: Mapping[str, Any], kind: str) -> list[str]:
         cells = [_cell(found[name]["scores"].get(key)) for name in names]
         lines.append(f"| {meaning} | " + " | ".join(cells) + " |")
     return [*lines, ""]
+
+
+def _doubt(found: Mapping[str, Any]) -> list[str]:
+    """How often the error lies within the stated uncertainty."""
+    if not found:
+        return []
+    rows = [f"| {meaning} | {_cell(found.get(key))} |" for key, meaning in DOUBT_MEANINGS.items() if key in found]
+    head = "Of the same test patients; the spread is over mirrored copies, its factor from the validation patients."
+    return ["## Uncertainty", "", head, "", "| | this model |", "|---|---|", *rows, ""]
 
 
 def _row(found: Mapping[str, Any], key: str) -> str:

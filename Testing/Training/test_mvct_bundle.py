@@ -24,6 +24,7 @@ from Training.mvct_bundle import INVENTED_HU, lesion_summary, trained_on
 from Training.mvct_calibrate import facts, half_precision, look, uncertainty_factor
 from Training.mvct_card import card
 from Training.mvct_data import DataSettings, open_site
+from Training.mvct_evaluate_doubt import doubt_scores, evaluate_doubt
 from Training.mvct_monai import inference
 from Training.mvct_pair import pair_state
 from Training.mvct_slices import load_pairs
@@ -169,6 +170,25 @@ def test_the_card_shows_input_network_baselines_and_truth_with_intervals(written
         if row.startswith("| contrast-to-noise ratio of muscle"):
             assert row.count("(") == 6
     assert bundle.metrics == measured.scores["network"]
+
+
+def test_the_card_says_how_often_the_error_lies_within_the_uncertainty(written):
+    bundle, measured, _ = written
+    assert bundle.metadata["manabi"]["uncertainty"] == json.loads(json.dumps(measured.doubt))
+    assert 0.0 < measured.doubt["coverage_95"]["mean"] <= 1.0 and "## Uncertainty" in bundle.card
+    assert measured.doubt["coverage_68"]["mean"] < measured.doubt["coverage_95"]["mean"]
+
+
+def test_an_uncertainty_that_is_not_calibrated_or_has_no_truth_is_not_scored(site, known):
+    assert evaluate_doubt(load_pairs(site, "test"), Model(SETTINGS, {}, pair()), CONTEXT) == {}
+    assert evaluate_doubt([], Model(SETTINGS, known, pair()), CONTEXT) == {}
+
+
+def test_coverage_falls_where_the_truth_is_elsewhere(site, known):
+    model, one = Model(SETTINGS, known, pair()), load_pairs(site, "test")[0]
+    far = type(one)(one.name, one.patient, one.source, one.target.like(np.asarray(one.target.array) + 2000))
+    right, wrong = (doubt_scores(p, model, CONTEXT) for p in (one, far))
+    assert wrong["coverage_95"] < 0.5 * right["coverage_95"] and wrong["error_hu"] > right["error_hu"]
 
 
 def test_the_histogram_baseline_brings_tissues_to_kilovoltage_values(written):

@@ -29,7 +29,7 @@ from manabi.phantoms.ct.convert import simulate
 from manabi.phantoms.ct.scanner import sample_scanner
 from manabi.volume import Volume
 from Training.experiments.mvct_bench import Plan, View, spread, views
-from Training.experiments.mvct_networks import Job, known_facts, main_arm, model_of
+from Training.experiments.mvct_networks import Job, watched
 from Training.experiments.mvct_numbers import rate
 from Training.roc import auc_bootstrap
 
@@ -47,19 +47,18 @@ Case = dict[str, Any]
 
 def run(plan: Plan) -> dict[str, Any]:
     """Try every input of every test patient, or go on with it."""
-    known_facts(plan, KIND)
     jobs = [Job(plan, KIND, number) for number in range(len(views(plan, KIND)))]
     spread(patient, jobs, plan.settings.workers)
     cases = [{**case, "patient": job.which} for job in jobs for case in patient(job)]
-    return {"patients": len(jobs), "network": main_arm(plan, KIND).method, "cases": cases, **summary(cases)}
+    return {"patients": len(jobs), "network": watched(plan, KIND).name, "cases": cases, **summary(cases)}
 
 
 def patient(job: Job) -> list[Case]:
     """The verdicts on every input made of one test patient, kept."""
     plan, number = job.plan, int(job.which)
-    arm, view = main_arm(plan, KIND), views(plan, KIND)[number]
-    key = plan.key(KIND, gate=sorted(CORRUPTIONS), foreign=list(FOREIGN), arm=arm.key, patient=view.pair.name)
-    work = partial(_patient, plan, view, number, model_of(arm, known_facts(plan, KIND)))
+    one, view = watched(plan, KIND), views(plan, KIND)[number]
+    key = plan.key(KIND, gate=sorted(CORRUPTIONS), foreign=list(FOREIGN), arm=one.key, patient=view.pair.name)
+    work = partial(_patient, plan, view, number, one.model)
     return plan.once(f"gate/{number}.json", key, work)["cases"]
 
 

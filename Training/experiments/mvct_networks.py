@@ -24,7 +24,7 @@ from manabi.networks import build
 from Training.config import TrainConfig
 from Training.engine import fit
 from Training.experiments.mvct_bench import Plan, check_unseen, site_of, spread, training_pairs
-from Training.experiments.slices_arms import found, keep
+from Training.experiments.slices_arms import digest, found, keep
 from Training.mvct_calibrate import facts
 from Training.mvct_cut import CutRecipe, CutTask
 from Training.mvct_cycle import CycleRecipe, CycleTask
@@ -225,13 +225,61 @@ def long_arms(plan: Plan, kind: str) -> dict[str, Arm]:
 
 
 def main_arm(plan: Plan, kind: str) -> Arm:
-    """The network whose safety is looked at: ours where it is trained, else the first."""
+    """The network that stands for those trained here: ours where it is, else the first.
+
+    Raises:
+        InvalidInputError: where none is to be trained and no bundle is named.
+    """
     arms = long_arms(plan, kind)
+    if not arms:
+        raise InvalidInputError("experiment.methods names no network: name one, or a bundle to score.")
     return arms.get(OURS) or next(iter(arms.values()))
 
 
+def main_name(plan: Plan, kind: str) -> str:
+    """The row of :func:`main_arm`; that of the bundle where no network is trained."""
+    return main_arm(plan, kind).method if long_arms(plan, kind) or not named_bundle(plan, kind) else BUNDLE
+
+
+def named_bundle(plan: Plan, kind: str) -> str:
+    """The bundle that the settings name for a kind of scan; empty for none."""
+    return plan.settings.cbct_bundle if kind == "cbct" else plan.settings.bundle
+
+
+@dataclass(frozen=True)
+class Watched:
+    """The converter whose safety is looked at.
+
+    Attributes:
+        name: of its row: a method, or :data:`BUNDLE`.
+        model: with everything that it knows.
+        key: changes with it.
+    """
+
+    name: str
+    model: Model
+    key: str
+
+
+@lru_cache(maxsize=2)
+def watched(plan: Plan, kind: str) -> Watched:
+    """The shipped bundle where one is named, else :func:`main_arm` with what a bundle of it would know."""
+    named = named_bundle(plan, kind)
+    if named:
+        model = bundle_model(named, plan.settings.data)
+        return Watched(BUNDLE, model, f"bundle {named} {digest({}, [str(sorted(model.facts.items()))])}")
+    arm = main_arm(plan, kind)
+    return Watched(arm.method, model_of(arm, known_facts(plan, kind)), arm.key)
+
+
 def known_facts(plan: Plan, kind: str) -> dict[str, Any]:
-    """What a bundle of :func:`main_arm` would know: histogram, usual inputs, usual distortion; kept."""
+    """What the baselines and the gate know: histogram, usual inputs, usual distortion.
+
+    Those of the bundle where one is named; else what a bundle of :func:`main_arm` would know, measured and kept.
+    """
+    named = named_bundle(plan, kind)
+    if named:
+        return dict(bundle_model(named, plan.settings.data).facts)
     arm = main_arm(plan, kind)
     train(arm)
     done = plan.once(
@@ -266,10 +314,11 @@ def converters(plan: Plan, kind: str) -> dict[str, Convert]:
     arms = long_arms(plan, kind)
     train_all(list(arms.values()))
     known = known_facts(plan, kind)
-    plain = Model(model_of(main_arm(plan, kind)).settings, known)
+    named = named_bundle(plan, kind)
+    settings = (watched(plan, kind).model if named else model_of(main_arm(plan, kind))).settings
+    plain = Model(settings, known)
     out = {name: converter(plain, plan.context, name) for name in BASELINES}
     out |= {name: converter(model_of(arm), plan.context) for name, arm in arms.items()}
-    named = plan.settings.cbct_bundle if kind == "cbct" else plan.settings.bundle
     return out | ({BUNDLE: converter(bundle_model(named, plan.settings.data), plan.context, NETWORK)} if named else {})
 
 

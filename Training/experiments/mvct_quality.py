@@ -11,10 +11,12 @@ import numpy as np
 from manabi.io.atomic import atomic_file
 from manabi.mvct.metrics import dig
 from Training.experiments.mvct_bench import Plan, View, spread, straight, views
-from Training.experiments.mvct_networks import Arm, Job, long_arms, main_arm, record_of, steps
+from Training.experiments.mvct_networks import Arm, Job, long_arms, main_name, record_of, steps, watched
 from Training.experiments.mvct_numbers import column, paired, value_of
 from Training.mvct_evaluate import ALONE, INPUT, MEANINGS, TRUTH, alone_scores, pair_scores
 from Training.mvct_evaluate_detail import edge_mtf, noise_power
+from Training.mvct_evaluate_doubt import MEANINGS as DOUBT
+from Training.mvct_evaluate_doubt import doubt_scores
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +49,8 @@ def run(plan: Plan, kind: str = "mvct") -> dict[str, Any]:
         **_compared(rows, truth),
         "curves": curves,
         "networks": {name: record_of(arm) for name, arm in long_arms(plan, kind).items()},
-        "main": main_arm(plan, kind).method,
+        "main": main_name(plan, kind),
+        "uncertainty": trust(plan, kind),
     }  # fmt: skip
 
 
@@ -72,6 +75,23 @@ def _compared(rows: Mapping[str, Sequence[Mapping[str, Any]]], truth: Sequence[M
 def run_cbct(plan: Plan) -> dict[str, Any]:
     """The same for cone-beam CT."""
     return run(plan, "cbct")
+
+
+def trust(plan: Plan, kind: str) -> dict[str, Any]:
+    """How often the error lies within the uncertainty of the converter whose safety is looked at, over patients; kept.
+
+    Empty where it is not calibrated.
+    """
+    one = watched(plan, kind)
+    if not one.model.facts.get("uncertainty_calibration"):
+        return {}
+
+    def work() -> dict[str, Any]:
+        """Every test patient."""
+        return {"scores": [doubt_scores(view.pair, one.model, plan.context) for view in views(plan, kind)]}
+
+    rows = plan.once(f"quality/{kind}-doubt.json", plan.key(kind, doubt=one.key), work)["scores"]
+    return {"converter": one.name, "rows": {name: value_of(column(rows, name)) for name in DOUBT}}
 
 
 def _key(plan: Plan, kind: str) -> list[str]:

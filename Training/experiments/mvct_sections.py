@@ -9,6 +9,7 @@ from Training.experiments.brain_claims import interval
 from Training.experiments.mvct_names import METRICS, digits, title
 from Training.experiments.mvct_quality import ERRORS, PUBLISHED
 from Training.experiments.slices_markdown import table
+from Training.mvct_evaluate_doubt import MEANINGS as DOUBT
 
 Results = Mapping[str, Any]
 GROUPS = (
@@ -68,6 +69,7 @@ def quality(part: Results, kind: str = "mvct") -> list[str]:
     lines += ["**Less the input**, patient by patient", "", *table(["converter", *(METRICS[m] for m in ERRORS)], rows)]
     if kind == "mvct":
         lines += _published(part)
+    lines += _trust(part.get("uncertainty") or {})
     prefix = "mvct_cbct" if kind == "cbct" else "mvct"
     return [
         *lines, _trained(part), "", f"![Noise and resolution](images/{prefix}_curves.png)", "",
@@ -97,12 +99,23 @@ def _published(part: Results) -> list[str]:
     ]  # fmt: skip
 
 
+def _trust(found: Results) -> list[str]:
+    """How often the error lies within the stated uncertainty."""
+    if not found:
+        return []
+    rows = [[DOUBT[name], interval(value, 1 if "hu" in name else 3)] for name, value in found["rows"].items()]
+    return [
+        f"**Uncertainty of {title(found['converter'])}**, over mirrored copies, with the factor that the model holds",
+        "", *table(["number", "found"], rows),
+    ]  # fmt: skip
+
+
 def _trained(part: Results) -> str:
     told = [
         f"{title(name)}: {record['weights']:,} weights, {record['steps']:,} steps, {record['duration_s']:.0f} s"
         for name, record in part["networks"].items() if record
     ]  # fmt: skip
-    return "Trained once each: " + "; ".join(told) + "."
+    return "Trained once each: " + "; ".join(told) + "." if told else "No network was trained for this part."
 
 
 def hallucination(part: Results) -> list[str]:
