@@ -14,7 +14,6 @@ import slicer
 
 from manabi import places
 from manabi.errors import InvalidInputError
-from manabi.io.atomic import atomic_file
 
 INDEX, LIST = "slicer-database.sqlite", "slicer-database.txt"
 
@@ -51,6 +50,8 @@ def index_arguments() -> list[str]:
     Raises:
         InvalidInputError: where there is nothing to index.
     """
+    from manabi.io.atomic import atomic_file
+
     names = places.data_folder() / LIST
     files = "".join(f"{file}\n" for file in database_files())
     with atomic_file(names, overwrite=True) as aside:

@@ -15,6 +15,7 @@ from manabi.archive.reading import is_reference, read_reference, reference
 from manabi.archive.scan import index_folder
 from manabi.archive.series import archived_series
 from manabi.archive.words import contrast_in, contrast_of_times, plain_words, regions_in
+from manabi.batch.child import read_input
 from manabi.batch.sources import find_cases
 from manabi.cli.outcome import main
 from manabi.errors import GeometryError, InvalidInputError
@@ -138,6 +139,13 @@ def test_structures_bring_the_series_that_they_belong_to(tmp_path):
     assert (found[1].input, found[3].input) == ("image", "mask")
     assert "no segmentation belongs to it" in found[2].why
     assert "not in the archive" in found[5].why
+    index = tmp_path / "index.sqlite"
+    image = read_input("image", reference(index, found[1].series.item), None)
+    mask = read_input("mask", reference(index, found[4].series.item), None, image)
+    assert mask.source.segment_names == {1: "PTV"}
+    assert (mask.array.sum(), mask.array[2, :10, :10].sum()) == (100, 100)
+    with pytest.raises(InvalidInputError, match="no image to read"):
+        read_input("image", reference(index, found[4].series.item), None)
 
 
 # --- the table --------------------------------------------------------------------------------------------------------
