@@ -43,6 +43,7 @@ CHOICES: dict[str, dict[str, Any]] = {
         "fast": True,
         "lesion": "none",
     },
+    "pelvis": {"pixel_mm": 4.0, "matrix": 100, "slice_mm": 5.0, "subslices": 1, "length_mm": 130.0, "top_mm": 75.0},
 }
 """Choices of a phantom that render quickly; left and right differ."""
 

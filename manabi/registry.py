@@ -112,6 +112,12 @@ PHANTOMS: dict[str, Entry] = {
             "manabi.phantoms.head_neck:HeadNeckPhantom",
             "a head and neck in megavoltage or cone-beam CT and in planning CT on the same grid, and the truth",
         ),
+        Entry(
+            "pelvis",
+            "Pelvic CT",
+            "manabi.phantoms.pelvis:PelvisPhantom",
+            "a man's pelvis in planning CT, and the truth of prostate, seminal vesicles, bladder and rectum",
+        ),
     )
 }
 

@@ -40,7 +40,7 @@ class Phantom(ABC, Generic[P]):
     name: ClassVar[str]
     parameters_type: ClassVar[type]
     method: ClassVar[str]
-    """Name of the method whose sample data this is."""
+    """Name of the method whose sample data this is; empty for a phantom whose method is still to come."""
 
     @abstractmethod
     def sample_parameters(self, rng: np.random.Generator, **choices: Any) -> P:
