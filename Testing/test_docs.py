@@ -233,7 +233,7 @@ def recipes() -> list[tuple[str, type, int]]:
     from Training.spect import SPECTRecipe
 
     return [("spect", SPECTRecipe, 4), ("slices", SlicesRecipe, 2), ("brain", BrainRecipe, 2),
-            ("nodule", NoduleRecipe, 1), ("nodule_flow", FlowRecipe, 1)]  # fmt: skip
+            ("nodule", NoduleRecipe, 2), ("nodule_flow", FlowRecipe, 1)]  # fmt: skip
 
 
 def test_training_commands_of_the_examples_are_accepted():
