@@ -38,7 +38,7 @@ def check(count: int) -> tuple[dict[str, Any], PelvisCT, list[tuple[PelvisParame
     """Numbers of the real CT and of phantoms, and what they were taken from."""
     real, phantom = read(), PelvisPhantom()
     spacing = float(real.ct.spacing_mm[0])
-    grid = {"pixel_mm": spacing, "matrix": 128, "slice_mm": spacing, "length_mm": 125.0, "top_mm": 75.0}
+    grid = {"pixel_mm": spacing, "matrix": 128, "slice_mm": spacing, "length_mm": 168.0, "top_mm": 75.0}
     cases = []
     for index in range(count):
         drawn = phantom.sample_parameters(case_rng(SEED, index), **grid)
@@ -174,7 +174,8 @@ def page(found: dict[str, Any]) -> str:
 
 
 def _text(values: list[float]) -> str:
-    return f"{values[1]:.0f} ({values[0]:.0f} to {values[2]:.0f})".replace("-", "−")
+    low, middle, high = (round(v) for v in values)
+    return f"{middle} ({low} to {high})".replace("-", "−")
 
 
 if __name__ == "__main__":

@@ -59,21 +59,18 @@ LESSER = ball((110, -22, -60), (10, 9, 13))
 CANAL = path((124, -7, -58, 8), (123, -5, -80, 9), (120, 0, -150, 8.5), (112, 4, -320, 8.5))
 
 
-def _socket() -> Body:
-    """Bone around the hip joint, open to the side, the front and below."""
-    shell = ball(HIP, (SOCKET_MM,) * 3)
+def facing(mm: float) -> Body:
+    """What lies to the middle, above and behind the opening of the right hip's socket, and ``mm`` beyond it."""
 
     def depth(p: Points) -> torch.Tensor:
+        """Mm below the plane of the opening."""
         x, y, z = (v - c for v, c in zip(p, HIP, strict=True))
-        closed = 5.0 - (0.74 * x + 0.22 * y - 0.63 * z)
-        return torch.minimum(shell.depth(p), closed)
+        return mm - (0.74 * x + 0.22 * y - 0.63 * z)
 
-    return Body(shell.low, shell.high, depth)
-
-
-SOCKET = _socket()
+    return Body((-1e3, -1e3, -1e3), (1e3, 1e3, 1e3), depth)
 
 
+SOCKET = ball(HIP, (SOCKET_MM,) * 3) & facing(5.0)
 HEAD = ball(HIP, (HEAD_MM,) * 3)
 
 
@@ -97,7 +94,7 @@ FEMUR_BONE = whole((HEAD, NECK, TROCHANTER, SHAFT, LESSER), 6.0)
 
 def _paint_hips(canvas: Canvas, build: Build, thin: float) -> None:
     canvas.paint(HIP_BONE, "cortical", both=True, hu=build.bone * 1050.0)
-    canvas.paint(HIP_BONE.grown(-2.2 * thin), "spongiosa", both=True, hu=build.bone * 190.0)
+    canvas.paint(HIP_BONE.grown(-2.2 * thin), "spongiosa", both=True, hu=build.bone * 115.0)
     canvas.paint(ball(HIP, (JOINT_MM,) * 3), "cartilage", both=True)
     canvas.paint(SYMPHYSIS, "cartilage")
 

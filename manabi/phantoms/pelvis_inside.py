@@ -54,10 +54,12 @@ def paint_bowel(canvas: Canvas, organs: Bodies, rng: np.random.Generator) -> Non
 def _paint_loop(canvas: Canvas, dome: float, rng: np.random.Generator) -> None:
     """A few turns of small bowel."""
     place = np.array([rng.uniform(-70, 60), rng.uniform(0, 60), rng.uniform(dome + 8.0, 165.0)])
-    heading, points = float(rng.uniform(0, 2 * math.pi)), []
+    heading = float(rng.uniform(0, 2 * math.pi))
+    points: list[Station] = []
     radius = float(rng.uniform(8.0, 13.0))
     for _ in range(int(rng.integers(5, 10))):
-        points.append((*place.tolist(), radius * float(rng.uniform(0.8, 1.15))))
+        x, y, z = place.tolist()
+        points.append((x, y, z, radius * float(rng.uniform(0.8, 1.15))))
         heading += float(rng.normal(0.0, 0.9))
         step = 20.0 * np.array([math.cos(heading), 0.7 * math.sin(heading), rng.normal(0.0, 0.45)])
         place = np.clip(place + step, (-78.0, -4.0, dome + 4.0), (74.0, 68.0, 175.0))
@@ -95,10 +97,10 @@ def paint_vessels(canvas: Canvas, build: Build, finds: Finds, rng: np.random.Gen
     _paint_plaques(canvas, finds.plaques, rng)
     for _ in range(70):
         side = float(rng.choice(SIDES))
-        start = np.array([rng.uniform(14, 50), rng.uniform(-62, 30), rng.uniform(-30, 90)])
-        end = start + rng.normal(0, 1, 3) * (7, 8, 13)
+        x, y, z = side * float(rng.uniform(14, 50)), float(rng.uniform(-62, 30)), float(rng.uniform(-30, 90))
+        dx, dy, dz = (rng.normal(0, 1, 3) * (7, 8, 13)).tolist()
         r = float(rng.uniform(0.8, 2.0))
-        _fat_only(canvas, path((side * start[0], *start[1:], r), (side * end[0], *end[1:], 0.8 * r)), "soft")
+        _fat_only(canvas, path((x, y, z, r), (x + side * dx, y + dy, z + dz, 0.8 * r)), "soft")
     for _ in range(finds.phleboliths):
         side = float(rng.choice(SIDES))
         place = (side * rng.uniform(22, 44), rng.uniform(-40, -6), rng.uniform(-34, 14))

@@ -9,7 +9,7 @@ import torch
 
 from manabi.phantoms.head_neck_canvas import Canvas
 from manabi.phantoms.head_neck_shapes import Body, ball, path
-from manabi.phantoms.pelvis_bones import HIP
+from manabi.phantoms.pelvis_bones import HIP, facing
 from manabi.phantoms.pelvis_organs import Bodies
 from manabi.phantoms.pelvis_parameters import Finds
 from manabi.phantoms.pelvis_tissues import METAL
@@ -67,7 +67,7 @@ def _upward(rng: np.random.Generator) -> np.ndarray:
 def paint_prosthesis(canvas: Canvas, finds: Finds) -> None:
     """Cup, liner, ball and stem in place of a femoral head and neck."""
     for side in SIDES[finds.prosthesis]:
-        cup = ball(HIP, (CUP_MM,) * 3) & _facing(6.0)
+        cup = ball(HIP, (CUP_MM,) * 3) & facing(6.0)
         _fill(canvas, ball(HIP, (CUP_MM,) * 3), "polyethylene", side)
         titanium = plate(canvas, cup - ball(HIP, (LINER_MM,) * 3), "titanium", side)
         stem = plate(canvas, STEM, "titanium", side)
@@ -77,14 +77,6 @@ def paint_prosthesis(canvas: Canvas, finds: Finds) -> None:
         for metal in (titanium, stem, head):
             if metal is not None:
                 canvas.label.masked_fill_(metal > 0.5, METAL)
-
-
-def _facing(mm: float) -> Body:
-    """The side of the hip joint that looks to the middle, up and back."""
-    big = (1e3,) * 3
-    return Body(
-        (-1e3,) * 3, big, lambda p: mm - sum(n * (v - c) for n, v, c in zip((0.74, 0.22, -0.63), p, HIP, strict=True))
-    )  # type: ignore[arg-type,return-value]
 
 
 def _fill(canvas: Canvas, body: Body, tissue: str, side: float) -> None:

@@ -187,6 +187,9 @@ def _bladder(
 
 
 def _mirrored(body: Body, side: float) -> Body:
+    """The body, or its mirror image for a side of -1."""
     if side > 0:
         return body
-    return Body((-body.high[0], *body.low[1:]), (-body.low[0], *body.high[1:]), lambda p: body.depth((-p[0], *p[1:])))  # type: ignore[arg-type]
+    low = (-body.high[0], body.low[1], body.low[2])
+    high = (-body.low[0], body.high[1], body.high[2])
+    return Body(low, high, lambda p: body.depth((-p[0], p[1], p[2])))

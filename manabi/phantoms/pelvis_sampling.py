@@ -117,7 +117,7 @@ def _build(rng: np.random.Generator, age: float) -> Build:
 
 
 def _organs(rng: np.random.Generator) -> Organs:
-    drawn = {name: volume(rng, name) for name in VOLUMES_ML}
+    drawn: dict[str, Any] = {name: volume(rng, name) for name in VOLUMES_ML}
     empty, small = rng.random() < EMPTY_SHARE, float(rng.uniform(*EMPTY_ML))
     if empty:
         drawn["bladder_ml"] = small
@@ -173,5 +173,5 @@ def _setup(rng: np.random.Generator) -> Setup:
 def _grid(rng: np.random.Generator) -> Grid:
     return Grid(
         top_mm=Grid.top_mm + float(rng.uniform(-12.0, 12.0)),
-        noise_hu=float(np.exp(rng.uniform(np.log(2.3), np.log(4.6)))),
+        noise_hu=float(np.exp(rng.uniform(np.log(2.8), np.log(5.6)))),
     )

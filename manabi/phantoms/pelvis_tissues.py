@@ -9,20 +9,20 @@ PROSTATE, VESICLES, BLADDER, RECTUM = range(1, 5)
 ORGANS = (PROSTATE, VESICLES, BLADDER, RECTUM)
 BONE, FEMUR, MUSCLE, FAT, BOWEL, VESSEL, SKIN, SOFT, METAL = range(5, 14)
 
-MARROW = (("grain", 24.0), ("mottle", 38.0))
+MARROW = (("grain", 34.0), ("mottle", 52.0))
 TISSUES: dict[str, Tissue] = {
     "air": Tissue(-1000.0),
     "skin": Tissue(15.0, SKIN, 0.06, (("grain", 8.0),)),
     "fat": Tissue(-105.0, FAT, 0.01, (("mottle", 4.0), ("septa", 14.0))),
     "pelvic_fat": Tissue(-100.0, FAT, 0.02, (("mottle", 7.0), ("septa", 34.0), ("grain", 5.0))),
     "fascia": Tissue(15.0, SOFT, 0.1),
-    "muscle": Tissue(55.0, MUSCLE, 0.09, (("fibre", 7.0), ("mottle", 3.5), ("grain", 2.0))),
+    "muscle": Tissue(54.0, MUSCLE, 0.09, (("fibre", 12.0), ("mottle", 5.0), ("grain", 4.0))),
     "soft": Tissue(42.0, SOFT, 0.2, (("mottle", 5.0),)),
     "cord": Tissue(5.0, SOFT, 0.3, (("grain", 25.0),)),
     "bulb": Tissue(48.0, SOFT, 0.35, (("mottle", 4.0),)),
     "cortical": Tissue(1150.0, BONE, 0.0, SHELL),
     "thin_bone": Tissue(800.0, BONE, 0.0, (("mottle", 110.0),)),
-    "spongiosa": Tissue(190.0, BONE, 0.06, MARROW),
+    "spongiosa": Tissue(115.0, BONE, 0.06, MARROW),
     "sacral_bone": Tissue(140.0, BONE, 0.06, MARROW),
     "vertebra": Tissue(170.0, BONE, 0.06, (("grain", 24.0), ("mottle", 20.0))),
     "femur": Tissue(1250.0, FEMUR, 0.0, SHELL),
