@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,6 +82,10 @@ def loadSampleData() -> list[vtkMRMLScalarVolumeNode]:
     return sample_data.load(SAMPLE)
 
 
+IMAGES = "converted"
+"""Folder of the CT in an export as DICOM."""
+
+
 class MVCTConvertWidget(ManabiWidget):
     """The panel: what is MVCTConvert's own; the rest is in :class:`manabi_slicer.widget.ManabiWidget`."""
 
@@ -120,9 +125,9 @@ class MVCTConvertWidget(ManabiWidget):
             p.inputVolume, p.outputVolume, referenceVolume=p.referenceVolume, model=p.model or None,
             image=p.kind.value, converter=p.converter.value, uncertainty=p.uncertainty.value,
             members=p.members.strip() or None, residual=p.residual, strength=p.strengthPercent / 100.0,
-            wayBack=p.wayBack.value, bodyOnly=p.bodyOnly, gate=p.gate.value, density=p.density,
-            densitySource=p.densitySource.strip() or None, densityTarget=p.densityTarget.strip() or None,
-            device=p.device.value, precision=p.precision.value,
+            keepDetail=p.keepDetailPercent / 100.0, wayBack=p.wayBack.value, bodyOnly=p.bodyOnly, gate=p.gate.value,
+            density=p.density, dose=p.dose, densitySource=p.densitySource.strip() or None,
+            densityTarget=p.densityTarget.strip() or None, device=p.device.value, precision=p.precision.value,
         )  # fmt: skip
 
     def reasonNotToApply(self, parameterNode: Any) -> str:
@@ -149,6 +154,19 @@ class MVCTConvertWidget(ManabiWidget):
         if imageFormat == "dicom" and not self._mayExport():
             return
         ManabiWidget.onExport(self, imageFormat)
+
+    def onStructures(self) -> None:
+        """Ask for the structures of the input and the exported series, and write them for that series beside it."""
+        if self._parameterNode is None:
+            return
+        try:
+            rtstruct = interaction.ask_file(_("Structures of the input"), _("DICOM (*)"))
+            series = interaction.ask_folder(_("Folder of the exported CT")) if rtstruct else ""
+            if series:
+                path = self.logic.exportStructures(self._parameterNode.inputVolume, rtstruct, series)
+                self.runPanel.setStatus(_("Structures written to {path}").format(path=path))
+        except Exception as error:  # the edge of the panel
+            self.tell(error)
 
     def onTableButton(self, name: str) -> None:
         """Choose a site's table of densities."""
@@ -183,10 +201,12 @@ class MVCTConvertLogic(ManabiLogic):
         members: str | None = None,
         residual: bool = True,
         strength: float = 1.0,
+        keepDetail: float = 0.0,
         wayBack: str = "correction",
         bodyOnly: bool = True,
         gate: str = "flag",
         density: bool = True,
+        dose: bool = False,
         densitySource: str | None = None,
         densityTarget: str | None = None,
         device: str = "auto",
@@ -208,10 +228,12 @@ class MVCTConvertLogic(ManabiLogic):
             members: names of further models for ``ensemble``, separated by commas.
             residual: convert back and show what was lost on the way.
             strength: share of the change that is applied, 0 to 1.
+            keepDetail: share of the input's faint detail in soft tissue that is given back, 0 to 1.
             wayBack: ``correction`` or ``resample``: how the result comes back to the input's grid.
             bodyOnly: leave everything outside the body as it is.
             gate: ``flag`` an input that fails the checks, or ``refuse`` it.
             density: compare electron density and water-equivalent depth with the input's own.
+            dose: compare a simple dose with that on the reference.
             densitySource: CSV of the site for the input's machine.
             densityTarget: CSV of the site for kilovoltage CT.
             device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
@@ -230,11 +252,42 @@ class MVCTConvertLogic(ManabiLogic):
         """
         request = self.request(
             inputVolume, outputVolume, referenceVolume=referenceVolume, model=model, image=image, converter=converter,
-            uncertainty=uncertainty, members=members, residual=residual, strength=strength, wayBack=wayBack,
-            bodyOnly=bodyOnly, gate=gate, density=density, densitySource=densitySource, densityTarget=densityTarget,
-            device=device, precision=precision, seed=seed,
+            uncertainty=uncertainty, members=members, residual=residual, strength=strength, keepDetail=keepDetail,
+            wayBack=wayBack, bodyOnly=bodyOnly, gate=gate, density=density, dose=dose, densitySource=densitySource,
+            densityTarget=densityTarget, device=device, precision=precision, seed=seed,
         )  # fmt: skip
         return self.runHere(request, onProgress)
+
+    def exportStructures(
+        self, inputVolume: vtkMRMLScalarVolumeNode, rtstruct: str | Path, series: str | Path
+    ) -> Path:  # fmt: skip
+        """Write the structures of the input once more for the exported DICOM CT, into its folder.
+
+        Args:
+            inputVolume: whose result was exported.
+            rtstruct: RTSTRUCT file drawn on the input.
+            series: folder that an export as DICOM made, or the folder ``converted`` in it.
+
+        Returns:
+            The new file, beside the folder of the images; contours keep their coordinates, and the structure set is
+            not approved.
+
+        Raises:
+            InvalidInputError: where the folder holds no exported CT, or the file is no RTSTRUCT of this patient.
+            GeometryError: where the structures lie in another frame of reference.
+        """
+        from manabi.errors import InvalidInputError
+        from manabi.io.dicom import write_structures
+
+        inner = Path(series) / IMAGES
+        images = inner if inner.is_dir() else Path(series)
+        files = sorted(path for path in images.iterdir() if path.is_file())
+        if not files:
+            raise InvalidInputError("The folder holds no exported CT. Export the result as DICOM CT first.")
+        provenance = self.resultOf(inputVolume, volumes=False).provenance
+        names = (f"structures-{number}.dcm" for number in count(1))
+        path = next(images.parent / name for name in names if not (images.parent / name).exists())
+        return write_structures(rtstruct, files, path, provenance=provenance)
 
     def hasModel(self) -> bool:
         """Whether there is a model on this computer."""
@@ -255,10 +308,12 @@ class MVCTConvertLogic(ManabiLogic):
         members: str | None = None,
         residual: bool = True,
         strength: float = 1.0,
+        keepDetail: float = 0.0,
         wayBack: str = "correction",
         bodyOnly: bool = True,
         gate: str = "flag",
         density: bool = True,
+        dose: bool = False,
         densitySource: str | None = None,
         densityTarget: str | None = None,
         device: str = "auto",
@@ -272,11 +327,13 @@ class MVCTConvertLogic(ManabiLogic):
             "way_back": wayBack,
             "body_only": bodyOnly,
             "strength": strength,
+            "keep_detail": keepDetail,
             "uncertainty": uncertainty,
             "members": members,
             "residual": residual,
             "gate": gate,
             "density": density,
+            "dose": dose,
             "density_source": densitySource,
             "density_target": densityTarget,
         }

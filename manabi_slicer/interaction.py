@@ -28,6 +28,17 @@ def ask_file(title: str, kinds: str) -> str:
     return str(qt.QFileDialog.getOpenFileName(slicer.util.mainWindow(), title, "", kinds) or "")
 
 
+def ask_folder(title: str) -> str:
+    """Ask for a folder that is there; empty where the user changed his mind, or nobody can be asked.
+
+    Args:
+        title: of the dialog.
+    """
+    if not can_ask():
+        return ""
+    return str(qt.QFileDialog.getExistingDirectory(slicer.util.mainWindow(), title) or "")
+
+
 def has_views() -> bool:
     """Whether there are views to arrange: there are none without a main window."""
     return slicer.app.layoutManager() is not None

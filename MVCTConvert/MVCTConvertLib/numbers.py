@@ -78,6 +78,14 @@ def dicom_tip() -> str:
     )
 
 
+def structures_tip() -> str:
+    """What the button for structures does."""
+    return _(
+        "Write the structures (RTSTRUCT) that were drawn on the input once more for the exported DICOM CT. The "
+        "contours stay as they are; the new structure set is not approved."
+    )
+
+
 def _measured(outputs: Mapping[str, vtkMRMLNode]) -> dict[str, Any]:
     return {str(row["name"]): row["value"] for row in bridge.table_rows(outputs.get("measurements"))}
 

@@ -98,10 +98,12 @@ class MVCTConvertParameterNode:
         residual: whether the way back to the input is checked.
         converter: the model, or a classical way.
         strengthPercent: share of the change that is applied.
+        keepDetailPercent: share of the input's faint detail that is given back.
         wayBack: how the result comes back to the input's grid.
         bodyOnly: whether everything outside the body stays as in the input.
         gate: what happens to an input that fails the checks.
         density: whether densities are compared.
+        dose: whether a simple dose is compared.
         densitySource: CSV of the site for the input's machine; empty for the shipped table.
         densityTarget: CSV of the site for kilovoltage CT; empty for the shipped table.
         device: where to run.
@@ -126,10 +128,12 @@ class MVCTConvertParameterNode:
     residual: bool = True
     converter: Converter = Converter.NETWORK
     strengthPercent: Annotated[float, WithinRange(0.0, 100.0)] = 100.0
+    keepDetailPercent: Annotated[float, WithinRange(0.0, 100.0)] = 0.0
     wayBack: WayBack = WayBack.CORRECTION
     bodyOnly: bool = True
     gate: Gate = Gate.FLAG
     density: bool = True
+    dose: bool = False
     densitySource: str = ""
     densityTarget: str = ""
     device: Device = Device.AUTO

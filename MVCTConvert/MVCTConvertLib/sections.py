@@ -48,6 +48,7 @@ class Sections(PanelSections):
         for view, name in BUTTONS.items():
             getattr(self._ui, name).connect("clicked(bool)", calling(self.choose, view))
         self._ui.dicomButton.connect("clicked(bool)", calling(widget.onExport, "dicom"))
+        self._ui.structuresButton.connect("clicked(bool)", calling(widget.onStructures))
 
     def _outputs(self) -> dict[str, Any]:
         return self._logic.outputsOf(self._choices.inputVolume) if self._choices is not None else {}
@@ -90,9 +91,10 @@ class Sections(PanelSections):
         self._ui.qualityLabel.visible = bool(self._ui.qualityLabel.text)
         there = CONVERTED in outputs
         self._enable(outputs)
-        button = self._ui.dicomButton
-        button.enabled = there
-        button.toolTip = numbers.dicom_tip() if there else _("There is no result yet. Press Apply first.")
+        tips = {self._ui.dicomButton: numbers.dicom_tip(), self._ui.structuresButton: numbers.structures_tip()}
+        for button, tip in tips.items():
+            button.enabled = there
+            button.toolTip = tip if there else _("There is no result yet. Press Apply first.")
         if not there:
             self.comparison.stop()
         self.refresh()

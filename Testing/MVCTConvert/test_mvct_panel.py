@@ -78,6 +78,8 @@ def test_every_choice_of_the_panel_reaches_the_method(user):
     user.ui.residualCheckBox.checked = False
     user.ui.converterComboBox.currentIndex = 3
     user.ui.strengthSlider.value = 80
+    user.ui.keepDetailSlider.value = 25
+    user.ui.doseCheckBox.checked = True
     user.ui.wayBackComboBox.currentIndex = 1
     user.ui.bodyCheckBox.checked = False
     user.ui.gateComboBox.currentIndex = 1
@@ -92,6 +94,7 @@ def test_every_choice_of_the_panel_reaches_the_method(user):
     assert dict(request.nodes) == {"ct": scan, "reference": planning}
     assert request.parameters == {
         "converter": "nlm", "image": "cbct", "way_back": "resample", "body_only": False, "strength": 0.8,
+        "keep_detail": 0.25, "dose": True,
         "uncertainty": "dropout", "members": "/somewhere/members.csv", "residual": False, "gate": "refuse",
         "density": False, "density_source": "/somewhere/densitySource.csv",
         "density_target": "/somewhere/densityTarget.csv",
@@ -334,6 +337,41 @@ def test_the_dicom_button_writes_a_ct_that_says_what_it_is(user, tmp_path):
     wanted = slicer.util.arrayFromVolume(outputs["volumes/converted"])
     np.testing.assert_allclose(stored.sum(), wanted.astype(float).sum(), rtol=1e-6)
     assert "Exported to" in user.run_ui.statusLabel.text
+
+
+def test_the_structures_of_the_input_are_written_for_the_exported_ct(user, tmp_path, monkeypatch):
+    asked_for = {}
+
+    def written(rtstruct, files, path, *, provenance):
+        asked_for.update(rtstruct=str(rtstruct), files=len(files), about=set(provenance))
+        path.write_bytes(b"")
+        return path
+
+    user.app.open_main_window()
+    assert not user.ui.structuresButton.enabled and "Press Apply first" in user.ui.structuresButton.toolTip
+    user.choose(add_ct())
+    user.apply()
+    user.app.answer(str(tmp_path))
+    user.ui.dicomButton.click()
+    (folder,) = tmp_path.iterdir()
+    monkeypatch.setattr("manabi.io.dicom.write_structures", written)
+    for number in (1, 2):
+        user.app.answer("RS.dcm")
+        user.app.answer(str(folder))
+        user.ui.structuresButton.click()
+        assert (folder / f"structures-{number}.dcm").is_file()
+        assert "Structures written to" in user.run_ui.statusLabel.text
+    assert asked_for["rtstruct"] == "RS.dcm" and asked_for["files"] == 12 and "method" in asked_for["about"]
+
+
+def test_structures_without_an_exported_ct_are_refused(user, tmp_path):
+    user.app.open_main_window()
+    user.choose(add_ct())
+    user.apply()
+    user.app.answer("RS.dcm")
+    user.app.answer(str(tmp_path))
+    user.ui.structuresButton.click()
+    assert "holds no exported CT" in str(user.boxes())
 
 
 @pytest.mark.parametrize(("sure", "files"), [(False, 0), (True, 12)])

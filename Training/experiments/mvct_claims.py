@@ -17,7 +17,9 @@ PLAIN = "plain"
 RULES = (
     "An aim is called reached where the whole 95 % interval lies where the aim wants it, not reached where none of it "
     "does, and otherwise it cannot be told. Lesions are counted: reached means none. A converter that changes nothing "
-    "distorts nothing and does no harm: an aim counts only together with the others."
+    "distorts nothing and does no harm: an aim counts only together with the others. Where a network's error is not below "
+    "the input's it has not learned to convert, and nothing is said of its distortion. Intervals over patients do not "
+    "hold the spread over trainings."
 )
 
 
@@ -41,10 +43,16 @@ def flat(part: Results) -> list[Row]:
                 f"at {found['from']} less at {found['to']} slices {interval(one['difference'], 2, sign=True)}, slope "
                 f"per doubling {interval(one['slope'], 2, sign=True)}, limit ±{one['limit']:.2f} HU/mm"
             )
-            rows.append((f"{words} flat from {found['from']} slices on", title(method), text, one["verdict"]))
+            say = one["verdict"] if learned(part, method) else UNKNOWN
+            rows.append((f"{words} flat from {found['from']} slices on", title(method), text, say))
     for method, table in part["paired"].items():
         rows += [_less(part, method, name, table) for name in ("dig_a", "dig_b")]
     return rows
+
+
+def learned(part: Results, method: str) -> bool:
+    """Whether a method's mean error with most slices is below that of the input: else it does not convert yet."""
+    return bool(part["rows"][method][str(part["amounts"][-1])]["mae_hu"][0] < part["input"]["mae_hu"][0])
 
 
 def _less(part: Results, method: str, name: str, table: Results) -> Row:
@@ -53,6 +61,7 @@ def _less(part: Results, method: str, name: str, table: Results) -> Row:
     text = "; ".join(f"{n}: {interval(v, 2, sign=True)}" for n, v in zip(part["amounts"], values, strict=True))
     known = all(v[1] is not None for v in values)
     say = YES if known and all(v[1] > 0 for v in values) else NO if known and all(v[2] < 0 for v in values) else UNKNOWN
+    say = say if learned(part, method) and learned(part, PLAIN) else UNKNOWN
     words = {"dig_a": "DIG-a", "dig_b": "DIG-b"}[name]
     most = str(part["amounts"][-1])
     errors = [part["rows"][one][most]["mae_hu"] for one in (method, PLAIN)]

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from manabi.mvct.density import DensityTable, kv_table, mv_table
-from manabi.mvct.dose_compare import BEAMS, TOLERANCE_PERCENT, Image, compare_dose
+from manabi.mvct.dose_compare import BEAMS, TARGET_MM, TOLERANCE_PERCENT, Image, central_ball, compare_dose
 from manabi.mvct.metrics import tissue_masks, tissue_stats
 from manabi.result import Table
 from manabi.volume import Volume
@@ -28,8 +28,6 @@ logger = logging.getLogger(__name__)
 
 KIND = "mvct"
 REFERENCE, NATIVE, WRONG = "true kVCT", "input, own table", "input, kV table"
-TARGET_MM = 20.0
-"""Radius of the target (our choice)."""
 GAMMA = "gamma 2 %/2 mm"
 DEPTH = "water-equivalent depth"
 
@@ -65,7 +63,7 @@ def patient(job: Job) -> dict[str, Any]:
 def _patient(plan: Plan, view: View, number: int) -> dict[str, Any]:
     logger.info("dose: test patient %d", number + 1)
     whole = _images(plan, view)
-    target, low, high = _target(view, plan.settings.dose_slices)
+    target, low, high = central_ball(view.tissues.body, view.spacing, plan.settings.dose_slices)
     matrix = view.pair.target.reoriented().ijk_to_ras
     images = {name: Image(Volume(a[low:high], matrix, "CT", "HU", name), table) for name, (a, table) in whole.items()}
     done = compare_dose(images, Volume(target[low:high].astype(np.uint8), matrix, name="target"))
@@ -97,18 +95,6 @@ def _differences(table: Table, names: Sequence[str]) -> dict[str, Any]:
         dose[name] = {key: float(row[n] or 0.0) for key, row in rows.items()}
         dose[name][f"target {DEPTH}, largest"] = max(abs(float(row[n] or 0.0)) for row in depths)
     return {"dose": dose, "reference": {key: row[3] for key, row in rows.items()}}
-
-
-def _target(view: View, slices: int) -> tuple[np.ndarray, int, int]:
-    """A ball in the middle of the body's middle slice, and the slices around it."""
-    held = np.flatnonzero(view.tissues.body.any((1, 2)))
-    k = int(held[len(held) // 2])
-    j, i = (int(round(n)) for n in np.argwhere(view.tissues.body[k]).mean(0))
-    step = view.spacing[::-1]
-    axes = np.ogrid[tuple(slice(0, n) for n in view.target.shape)]
-    away = sum(((a - c) * s) ** 2 for a, c, s in zip(axes, (k, j, i), step, strict=True))
-    low = max(k - slices // 2, 0)
-    return away <= TARGET_MM**2, low, min(low + slices, len(view.target))
 
 
 def _density(view: View, array: np.ndarray, table: DensityTable) -> dict[str, float]:

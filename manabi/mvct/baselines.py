@@ -135,9 +135,26 @@ def converted(
     if name in FILTERED:
         with context.span(0.0, 0.9):
             hu = denoised(name, hu, inside, work.image.spacing_mm, context)
-    change = _map(name, hu, inside, settings, facts)
     context.progress(0.95, "Mapping Hounsfield units")
-    return change(hu)
+    return mapped(name, hu, inside, settings, facts)
+
+
+def mapped(
+    name: str, hu: np.ndarray, inside: np.ndarray, settings: Settings, facts: Mapping[str, Any]
+) -> np.ndarray:  # fmt: skip
+    """HU mapped to those of kilovoltage CT, voxel by voxel.
+
+    Args:
+        name: of a baseline; its filter is not applied.
+        hu: any shape.
+        inside: mask whose histogram is matched.
+        settings: of the bundle, or the defaults.
+        facts: as for :func:`converted`.
+
+    Raises:
+        InvalidInputError: where the bundle lacks what the map needs.
+    """
+    return _map(name, hu, inside, settings, facts)(hu)
 
 
 def denoised(

@@ -24,6 +24,8 @@ from manabi.volume import Volume
 
 DOSE_GRID_MM = 3.0
 BEAMS = 7
+TARGET_MM = 20.0
+"""Radius of the target of :func:`central_ball` (our choice)."""
 PRESCRIBED = 100.0
 """Mean dose of the target on the reference, by definition: doses are in percent."""
 TOLERANCE_PERCENT = 0.5
@@ -130,6 +132,27 @@ def compare_dose(
     others = [name for name in images if name != first]
     table = Table((*COLUMNS, first, *(f"{name}_difference" for name in others)), (*rows, gamma_row))
     return Comparison(doses, table, gamma, spacing, _worse(rows))
+
+
+def central_ball(body: np.ndarray, spacing_mm: np.ndarray, slices: int) -> tuple[np.ndarray, int, int]:
+    """A target for a comparison where none is drawn: a ball of :data:`TARGET_MM` in the middle of the body.
+
+    Args:
+        body: mask ``(n, rows, columns)``, not empty.
+        spacing_mm: of I, J, K.
+        slices: around it that shall be looked at.
+
+    Returns:
+        The ball's mask, and the first of those slices and the one after the last.
+    """
+    held = np.flatnonzero(body.any((1, 2)))
+    k = int(held[len(held) // 2])
+    j, i = (int(round(n)) for n in np.argwhere(body[k]).mean(0))
+    step = np.asarray(spacing_mm, float)[::-1]
+    axes = np.ogrid[tuple(slice(0, n) for n in body.shape)]
+    away = sum(((a - c) * s) ** 2 for a, c, s in zip(axes, (k, j, i), step, strict=True))
+    low = max(k - slices // 2, 0)
+    return np.asarray(away <= TARGET_MM**2), low, min(low + slices, len(body))
 
 
 def _dvh_rows(doses: Mapping[str, np.ndarray], masks: Mapping[str, np.ndarray]) -> list[tuple[Cell, ...]]:

@@ -19,6 +19,8 @@ from manabi.result import Cell, Table
 
 COLUMNS = ("what", "unit", "input", "converted", "difference_percent")
 SIDES = (("front to back", 1), ("right to left", 2))
+DOSE_LENGTH_MM = 60.0
+"""Of the slices around the target of a dose comparison (our choice)."""
 LEAST_MM = 20.0
 """Paths through less of the body say nothing of its dose (our choice)."""
 
@@ -99,6 +101,28 @@ def harm_table(
         rows.append((f"water-equivalent thickness, {path.side}, mean", "mm", before, after, mean))
         rows.append(("the same, 95 % of paths within ±", "%", None, None, round(path.worst_percent, 2)))
     return Table(COLUMNS, tuple(rows))
+
+
+def dose_table(images: Mapping[str, np.ndarray], body: np.ndarray, spacing_mm: np.ndarray,
+               tables: tuple[DensityTable, DensityTable]) -> Table:  # fmt: skip
+    """A simple dose of seven beams on the reference, and how far input and converted image are from it.
+
+    The target is a ball in the middle of the body; the slices around it are looked at.
+
+    Args:
+        images: HU ``(n, rows, columns)`` of ``input``, ``converted`` and ``reference``, in closest-to-RAS order.
+        body: mask of the same shape.
+        spacing_mm: of I, J, K.
+        tables: of input and converted image; that of the converted image reads the reference too.
+    """
+    from manabi.mvct.dose_compare import Image, central_ball, compare_dose
+    from manabi.volume import Volume
+
+    target, low, high = central_ball(body, spacing_mm, max(int(DOSE_LENGTH_MM / float(spacing_mm[2])), 3))
+    matrix = np.diag([*(float(s) for s in spacing_mm), 1.0])
+    order = {"reference": tables[1], "input": tables[0], "converted": tables[1]}
+    shown = {n: Image(Volume(images[n][low:high], matrix, "CT", "HU", n), table) for n, table in order.items()}
+    return compare_dose(shown, Volume(target[low:high].astype(np.uint8), matrix, name="target")).table
 
 
 def _compared(before: float, after: float, digits: int) -> tuple[Cell, Cell, Cell]:

@@ -57,6 +57,8 @@ def result(
     if parameters.density:
         context.progress(0.75, "Comparing electron density")
         _add_density(out, study, tables)
+    if parameters.dose:
+        _add_dose(out, study, tables, context)
     context.progress(0.85, "Writing maps")
     _add_maps(out, done, model, study, body, box)
     _add_tables(out, checked, verdict)
@@ -190,6 +192,15 @@ def _add_density(out: Result, study: Study, tables: Tables) -> None:
     for path in paths:
         name = f"water_thickness_change_percent_{path.side.replace(' ', '_')}"
         out.measurements[name] = round(path.median_percent, 3)
+
+
+def _add_dose(out: Result, study: Study, tables: Tables, context: Context) -> None:
+    """A simple dose on input, converted image and reference; without a reference nothing can be said."""
+    if "reference" not in study.images:
+        out.warnings.append("dose=True needs a reference, the planning CT: no dose was compared.")
+        return
+    context.progress(0.78, "Comparing a simple dose")
+    out.tables["dose"] = harm.dose_table(study.images, study.compared, study.spacing_mm, tables)
 
 
 def _mismatch(study: Study) -> list[str]:

@@ -31,6 +31,10 @@ class MVCTParameters(Parameters):
     strength: float = field(
         default=1.0, metadata={"help": "share of the change that is applied", "low": 0.0, "high": 1.0}
     )
+    keep_detail: float = field(
+        default=0.0,
+        metadata={"help": "share of the input's faint detail in soft tissue given back", "low": 0.0, "high": 1.0},
+    )
     uncertainty: Literal["none", "flips", "ensemble", "dropout"] = field(
         default="flips", metadata={"help": "spread over a mirrored copy, several models, or dropout; none saves time"}
     )
@@ -45,6 +49,10 @@ class MVCTParameters(Parameters):
     )
     density: bool = field(
         default=True, metadata={"help": "compare electron density and water-equivalent depth with the input's own"}
+    )
+    dose: bool = field(
+        default=False,
+        metadata={"help": "compare a simple dose on input, converted image and reference (takes about a minute)"},
     )
     density_source: str | None = field(
         default=None, metadata={"help": "CSV of the site: HU of the input to relative electron density", "file": True}

@@ -111,7 +111,25 @@ def _parts(
             residual = converter.residual(converted)
     with context.span((1 + wants_back) / passes, 1.0):
         spread = doubt(parameters.uncertainty, converter, converted, model.members)
-    return converter.correction(converted), residual, spread
+    detail = _detail(converter, converted, model.facts, parameters.keep_detail)
+    return converter.correction(converted + detail), residual, spread
+
+
+def _detail(
+    converter: Converter, converted: np.ndarray, facts: Mapping[str, Any], share: float
+) -> np.ndarray | np.float32:  # fmt: skip
+    """Faint detail of the input that is given back, HU; 0 for a share of 0.
+
+    Raises:
+        InvalidInputError: where no map of HU is known for this kind of image.
+    """
+    if not share:
+        return np.float32(0.0)
+    from manabi.mvct.detail import faint_detail
+
+    hu = converter.crop.of(converter.work.hu)[converter.crop.slices]
+    mapped = baselines.mapped("polynomial", hu, np.ones_like(hu, bool), converter.settings, facts)
+    return np.float32(share) * faint_detail(mapped, converted, converter.work.image.spacing_mm)
 
 
 EXTRA_PASSES = {

@@ -65,7 +65,8 @@ def amount(plain, other, flat):
     one = {"difference": value(0.0), "slope": value(0.0), "limit": 0.5, "verdict": flat}
     return {
         "amounts": amounts, "methods": ["plain", "ours"], "patients": 6, "seeds": 5, "used": {"16": 1}, "targets": 26,
-        "arm_s": 40.0, "input": {**row, "dig_a": value(0.0, 0.0), "dig_b": value(0.0, 0.0)}, "truth": row,
+        "arm_s": 40.0, "truth": row,
+        "input": {**row, "dig_a": value(0.0, 0.0), "dig_b": value(0.0, 0.0), "mae_hu": value(2.0)},
         "rows": {method: {str(n): row for n in amounts} for method in ("plain", "ours")},
         "flat": {"plain": {"from": 256, "to": 512, "dig_a": one, "dig_b": one}, "ours": {}},
         "paired": {"ours": {str(n): gap for n in amounts}},
@@ -84,6 +85,12 @@ def test_the_source_s_claims_follow_from_flatness_and_paired_differences():
     assert said(rows, "DIG-a less than plain", "ours") == YES
     assert said(mvct_claims.flat(amount(3.0, 5.0, YES)), "DIG-a less than plain", "ours") == NO
     assert said(mvct_claims.flat(amount(3.0, 3.05, YES)), "DIG-b less than plain", "ours") == UNKNOWN
+
+
+def test_nothing_is_claimed_of_networks_that_are_worse_than_the_input():
+    part = amount(5.0, 3.0, YES)
+    part["input"]["mae_hu"] = value(0.5)
+    assert {row[3] for row in mvct_claims.flat(part)} == {UNKNOWN}
 
 
 def test_a_number_of_slices_without_an_interval_leaves_the_claim_open():

@@ -387,3 +387,24 @@ def test_inputs_are_not_touched(method, small, mvct_stand_in):
     before = np.array(small.array)
     method.run(each({"ct": small}, lambda v: v), {}, quick(mvct_stand_in))
     np.testing.assert_array_equal(small.array, before)
+
+
+# --- dose and faint detail -------------------------------------------------------------------------------------------
+
+
+def test_a_simple_dose_is_compared_with_the_reference_or_said_to_lack_one(method, small, mvct_stand_in):
+    off = {"uncertainty": "none", "residual": False, "dose": True}
+    table = method.run({"ct": small, "reference": small.like(np.asarray(small.array) + 1)}, off,
+                       quick(mvct_stand_in)).tables["dose"]  # fmt: skip
+    assert table.columns[3:] == ("reference", "input_difference", "converted_difference")
+    mean = next(row for row in table.rows if row[:2] == ("target", "Dmean"))
+    assert mean[3] == pytest.approx(100.0, abs=0.01)
+    alone = method.run({"ct": small}, off, quick(mvct_stand_in))
+    assert "dose" not in alone.tables and any("needs a reference" in text for text in alone.warnings)
+
+
+def test_faint_detail_is_given_back_in_soft_tissue_only(method, scan, whole, mvct_stand_in):
+    kept = method.run({"ct": scan}, {"keep_detail": 1.0}, quick(mvct_stand_in))
+    change = np.abs(np.asarray(kept.volumes["converted"].array) - np.asarray(whole.volumes["converted"].array))
+    assert 0.0 < change.max() <= 60.0
+    assert not change[np.asarray(whole.labelmaps["body"].volume.array) == 0].any()
