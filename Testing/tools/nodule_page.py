@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +33,11 @@ films. Written by `Testing/tools/nodule_page.py` from the model's card, which `p
 processor, seed 0, one training. The nodules are those of the training: anywhere in the lungs, also behind heart and
 diaphragm, and most of them are graded subtle or less; the tables by subtlety and by place say which are found.
 
-**Most of these nodules are missed.** A film without marks may have one. The network is small, sees films averaged to 128
-pixels, and was trained for an hour and a half on a processor; the size and schedule that we take the source to have had
-(`--config nodule_paper`, for a graphics card) have not been run. Cross-entropy, which is not among the source's terms, was
-added for the last third of the training: with Dice, NAC and NECMOS alone the network stayed silent on all but the plainest
-nodules.
+**Most of these nodules are missed.** A film without marks may have one. The network is small, sees films averaged to
+128 pixels, and was trained for an hour and a half on a processor; the size and schedule that we take the source to have
+had (`--config nodule_paper`, for a graphics card) have not been run. Cross-entropy, which is not among the source's
+terms, was added for the last third of the training: with Dice, NAC and NECMOS alone the network stayed silent on all but
+the plainest nodules.
 
 The source's comparison of losses and baselines is `python -m Training experiment nodule`. **It has not been run at size
 yet**: nothing here says that the paired losses are better than Dice alone, or than RetinaNet and SSD.
@@ -85,7 +86,7 @@ def main() -> None:
     if found is not None and found["weights_sha256"] != Bundle(DEFAULT).weights_sha256:
         raise SystemExit("docs/results/nodule_real.json is of other weights: give --films and --seen.")
     PAGE.write_text(page(found), encoding="utf-8")
-    print(PAGE)
+    sys.stdout.write(f"{PAGE}\n")
 
 
 if __name__ == "__main__":
