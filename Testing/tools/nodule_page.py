@@ -36,8 +36,8 @@ diaphragm, and most of them are graded subtle or less; the tables by subtlety an
 **Most of these nodules are missed.** A film without marks may have one. The network is small, sees films averaged to
 128 pixels, and was trained for an hour and a half on a processor; the size and schedule that we take the source to have
 had (`--config nodule_paper`, for a graphics card) have not been run. Cross-entropy, which is not among the source's
-terms, was added for the last third of the training: with Dice, NAC and NECMOS alone the network stayed silent on all but
-the plainest nodules.
+terms, was added for the last third of the training: with Dice, NAC and NECMOS alone the network stayed silent on all
+but the plainest nodules.
 
 The source's comparison of losses and baselines is `python -m Training experiment nodule`. **It has not been run at size
 yet**: nothing here says that the paired losses are better than Dice alone, or than RetinaNet and SSD.
