@@ -9,6 +9,7 @@ from typing import Any
 from manabi.io.atomic import atomic_file
 from manabi.slices.reading import MARKERS, NAMES
 from Training.experiments import slices_figures
+from Training.experiments.slices_compared import differences, distances, more_section, share_tests
 from Training.experiments.slices_markdown import cell, number, source_notes, split_read, table, trainings
 from Training.experiments.slices_paired import shown as shown_pair
 from Training.experiments.slices_scores import READINGS
@@ -38,7 +39,7 @@ def write_page(results: Results, folder: Path) -> Path:
 def text(results: Results) -> str:
     """The page, from ``results.json``."""
     parts = (
-        _head, _aims, _precision, _distance, _figures, _tests, _more, _truncation, _calibration, _search,
+        _head, _aims, _precision, _distance, _figures, _tests, more_section, _truncation, _calibration, _search,
         _few_pathology, _runs, source_notes,
     )  # fmt: skip
     lines = [line for part in parts for line in part(results)]
@@ -224,20 +225,8 @@ def _distance(results: Results) -> list[str]:
         "from the slice that holds it. One slice off can be up to 6 mm, as the level need not be a slice's middle; the "
         "best slice is 1 mm off in the mean.",
         "",
-        *_distances(results["distance"]),
+        *distances(results["distance"]),
     ]
-
-
-def _distances(found: Mapping[str, Any]) -> list[str]:
-    """Distances of every method and marker."""
-    rows = [
-        [name, NAMES[m], number(d["mean_mm"], 2), number(d["median_mm"]), number(d["p95_mm"]), cell(d["within_4mm"]),
-         cell(d["within_1"]), cell(d["within_2"]), str(d["none_predicted"]), str(d["cases"])]
-        for name, markers in found.items() for m, d in markers.items()
-    ]  # fmt: skip
-    header = ["method", "marker", "mean mm", "median mm", "95th percentile mm", "within 4 mm %", "within 1 slice %",
-              "within 2 slices %", "nothing predicted", "patients"]  # fmt: skip
-    return table(header, rows)
 
 
 def _figures(results: Results) -> list[str]:
@@ -255,51 +244,8 @@ def _tests(results: Results) -> list[str]:
     return [
         f"## Table 3. {OURS} against the others",
         "",
-        *_shares(results),
-        *_differences(results),
-    ]
-
-
-def _shares(results: Results) -> list[str]:
-    """McNemar's tests of a cohort."""
-    rows = [
-        [name, NAMES[m], str(row["ours_only"]), str(row["other_only"]), f"{row['p']:.2g}", f"{row['p_holm']:.2g}"]
-        for m, others in results["mcnemar"].items() for name, row in others.items()
-    ]  # fmt: skip
-    header = ["against", "marker", "only ours right", "only the other right", "p", "p, Holm"]
-    said = "Patients whose answer is within one slice; exact McNemar test, adjusted by Holm over the methods."
-    return [said, "", *table(header, rows)]
-
-
-def _differences(results: Results) -> list[str]:
-    """Paired errors of a cohort."""
-    rows = [
-        [name, NAMES[m], *shown_pair(row)] for m, others in results["paired"].items() for name, row in others.items()
-    ]
-    header = ["against", "marker", "ours minus the other, mm", "patients", "p", "p, Holm"]
-    return [
-        "Error of ours minus that of the other on the same patient, negative where ours is closer: mean with 95 % "
-        "interval (patients resampled), over patients for whom both chose a slice; Wilcoxon's signed-rank test, "
-        f"adjusted by Holm over the methods. *{ALONE}* and *{TRACKING}* are parts of ours.",
-        "",
-        *table(header, rows),
-    ]
-
-
-def _more(results: Results) -> list[str]:
-    """The further patients."""
-    more = results.get("more")
-    if not more:
-        return []
-    return [
-        f"### On {more['patients']} further patients",
-        "",
-        f"Ours and the rules alone on the whole CTs of `{more['data']}`, of which nothing was trained, counted or "
-        "chosen. No extractor was asked.",
-        "",
-        *_distances(more["distance"]),
-        *_shares(more),
-        *_differences(more),
+        *share_tests(results),
+        *differences(results),
     ]
 
 
