@@ -17,9 +17,9 @@ PLAIN = "plain"
 RULES = (
     "An aim is called reached where the whole 95 % interval lies where the aim wants it, not reached where none of it "
     "does, and otherwise it cannot be told. Lesions are counted: reached means none. A converter that changes nothing "
-    "distorts nothing and does no harm: an aim counts only together with the others. Where a network's error is not below "
-    "the input's it has not learned to convert, and nothing is said of its distortion. Intervals over patients do not "
-    "hold the spread over trainings."
+    "distorts nothing and does no harm: an aim counts only together with the others. Where a network's error is not "
+    "below the input's it has not learned to convert, and nothing is said of its distortion. Intervals over patients "
+    "do not hold the spread over trainings."
 )
 
 
