@@ -351,9 +351,11 @@ def test_the_structures_of_the_input_are_written_for_the_exported_ct(user, tmp_p
     assert not user.ui.structuresButton.enabled and "Press Apply first" in user.ui.structuresButton.toolTip
     user.choose(add_ct())
     user.apply()
-    user.app.answer(str(tmp_path))
+    place = tmp_path / "place"
+    place.mkdir()
+    user.app.answer(str(place))
     user.ui.dicomButton.click()
-    (folder,) = tmp_path.iterdir()
+    (folder,) = place.iterdir()
     monkeypatch.setattr("manabi.io.dicom.write_structures", written)
     for number in (1, 2):
         user.app.answer("RS.dcm")

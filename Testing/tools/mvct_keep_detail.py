@@ -159,11 +159,10 @@ A network that is right on average draws faint small lesions fainter. `keep_deta
 mapped by the polynomial, shows in soft tissue and the converted image does not, between Gaussians of two sigmas (the
 coarse one {coarse:g} mm). Written by `Testing/tools/mvct_keep_detail.py`: {patients} simulated patients that
 `{bundle}` never saw (validation patients of `{data}`, pixels of 2 mm, slices of 4 mm), each scanned
-by a simulated megavoltage scanner with random noise, blur and calibration (seed {seed}), on a processor. Balls of
-8, 14 and 20 mm, 50 HU brighter and darker; *lost* means less than {lost:g} of the true contrast.
-True kilovoltage CT of the same
-patients: contrast to noise of muscle and fat {truth:.1f}. Means over patients with 95 % intervals (bootstrap; of only
-{patients} patients, so they are rather too narrow).
+by a simulated megavoltage scanner with random noise, blur and calibration (seed {seed}), on a processor.
+Balls of 8, 14 and 20 mm, 50 HU brighter and darker; *lost* means less than {lost:g} of the true contrast. True
+kilovoltage CT of the same patients: contrast to noise of muscle and fat {truth:.1f}. Means over patients with 95 %
+intervals (bootstrap; of only {patients} patients, so they are rather too narrow).
 
 | keep_detail | fine sigma, mm | lesions lost | contrast kept | CNR muscle-fat | MAE, HU | noise, HU |
 |---|---|---|---|---|---|---|
