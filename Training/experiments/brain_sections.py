@@ -155,7 +155,6 @@ def labels(part: Results, pictures: set[str]) -> list[str]:
     """Tables of every kind of fault."""
     settings = part["about"]["experiment"]
     training, test = part["heads"]
-    recipe = part["about"]["recipe"]
     lines = [
         "Slices of the training heads are kept so that no two are neighbours (below one half); their labels have "
         f"faults of their own: edges moved by up to {settings['edge_px']} pixels, slices shifted by up to "
@@ -163,11 +162,9 @@ def labels(part: Results, pictures: set[str]) -> list[str]:
         f"rebuilt label of a training head against its clean truth (n = {training}). Held-out: of the same network on "
         f"test heads (n = {test}). Both are means over the five structures. Loss of `slices`: {settings['base_loss']}.",
         "",
-        *METHOD_NOTES,
+        *(note for note in METHOD_NOTES if note.split("`")[1] in part["methods"]),
         "",
-        f"The 3-D networks saw {recipe['items_3d']} crops of {recipe['crop_3d']} per epoch, {recipe['batch_3d']} at a "
-        "time.",
-        "",
+        *_about_3d(part),
         *_notes(brain_learned.labels(part)),
     ]
     for noise, cell in part["noises"].items():
@@ -180,6 +177,21 @@ def labels(part: Results, pictures: set[str]) -> list[str]:
         "",
         "It does not show: faults that readers repeat from slice to slice, which no rebuilding can find; nor nnU-Net "
         "itself, of which only the loss was taken.",
+        "",
+    ]
+
+
+def _about_3d(part: Results) -> list[str]:
+    """What 3-D networks saw, or that there were none."""
+    left_out = [name for name in ("partial", "sparse3d") if name not in part["methods"]]
+    lines = [f"Not run: {', '.join(left_out)}, the 3-D baselines.", ""] if left_out else []
+    if len(left_out) == 2:
+        return lines
+    recipe = part["about"]["recipe"]
+    return [
+        *lines,
+        f"The 3-D networks saw {recipe['items_3d']} crops of {recipe['crop_3d']} per epoch, {recipe['batch_3d']} at a "
+        "time.",
         "",
     ]
 
