@@ -45,7 +45,7 @@ FULL = (
 QUICK = (
     "experiment.data=phantoms:2027:20", "experiment.split=12/8", "experiment.choices=voxel_mm=2.0;slice_mm=2.5",
     "experiment.seeds=1", "experiment.readings=false", "experiment.single=brainstem", "experiment.noises=none,mixed",
-    "experiment.label_fractions=0.05,0.33,1", "experiment.skip_fractions=1,0.05", "experiment.contrast_epochs=8",
+    "experiment.label_fractions=0.05,0.33,1", "experiment.skip_fractions=0.05", "experiment.contrast_epochs=8",
     "experiment.methods=slices,shape",
     "recipe.filters=8-16-32-64", "recipe.stream=8", "recipe.crop=64", "recipe.items_per_epoch=400",
     "recipe.filters_3d=8-16-32", "recipe.crop_3d=12x48x48", "recipe.items_3d=50", "training.epochs=4",

@@ -220,6 +220,9 @@ def test_skips_need_a_significant_gain_at_every_share():
     mixed = skips_part(0.05)
     mixed["fractions"]["1"] = skips_part(-0.05)["fractions"]["1"]
     assert set(verdicts(brain_claims.skip_claims(mixed))) == {PART}
+    few = skips_part(0.05, p_holm=0.06)
+    few["about"]["heads"]["test"] = 4
+    assert set(verdicts(brain_claims.skip_claims(few))) == {UNKNOWN}
 
 
 def test_what_was_not_learned_is_told_and_nothing_else():
