@@ -40,7 +40,8 @@ def sample(rng: np.random.Generator, choices: Mapping[str, Any]) -> PelvisParame
     given = dict(choices)
     age = float(given.get("age", np.clip(rng.normal(69.0, 8.0), 45, 90)))
     drawn = PelvisParameters(build=_build(rng, age), organs=_organs(rng), finds=_finds(rng, age), setup=_setup(rng),
-                             grid=_grid(rng), **{name: int(rng.integers(2**31)) for name in SEEDS})  # fmt: skip
+                             grid=_grid(rng), contours=Readers(),
+                             **{name: int(rng.integers(2**31)) for name in SEEDS})  # fmt: skip
     empty = float(rng.uniform(*EMPTY_ML))
     medium = float(rng.uniform(80.0, 350.0))
     if given.pop("empty_bladder", False):

@@ -14,9 +14,10 @@ from manabi.context import Context
 from manabi.device import choose_device
 from manabi.phantoms.base import Case
 from manabi.phantoms.ct.finish import LOWEST_HU
+from manabi.phantoms.ct.materials import MATERIALS
 from manabi.phantoms.ct.scan import scan_densities
 from manabi.phantoms.ct.scanner import Scanner, sample_scanner
-from manabi.phantoms.ct.tissue import Densities
+from manabi.phantoms.ct.tissue import HARD, Densities
 from manabi.phantoms.head_neck_render import TissueMaps
 from manabi.phantoms.head_neck_scan import densities, ideal, inner
 from manabi.phantoms.pelvis_parameters import PelvisParameters
@@ -86,23 +87,32 @@ def scanned(
 ) -> Tensor:  # fmt: skip
     """The image; with ``fast`` only slices near metal are projected.
 
-    The streaks are those of hardened beams. Rays that metal starves of photons are taken as mended by the scanner, as
-    all scanners do; without that, two hips of solid metal would leave nothing of the image between them.
+    The streaks of metal are those of hardened beams, as the physics gives them. Rays that it starves of photons are
+    taken as mended by the scanner (our choice): the noise is that of the patient with bone in the metal's place, since
+    two hips of solid metal would otherwise leave nothing of the image between them.
     """
     grid = parameters.grid
     spacing = (grid.pixel_mm, grid.pixel_mm, grid.slice_mm)
     seed = int(np.random.default_rng([parameters.noise_seed, 0]).integers(2**31))
-    image = scan_densities(found, spacing, scanner, seed, device, context, fast=grid.fast)
-    if not grid.fast:
-        return image
+    plain = without_metal(found, maps)
+    image = scan_densities(plain, spacing, scanner, seed, device, context, fast=grid.fast)
     margin = math.ceil(1.5 * scanner.slice_mm / grid.slice_mm)
     for start, stop in metal_runs(maps, margin):
         first, last = max(start - margin, 0), min(stop + margin, image.shape[0])
-        part = {name: values[first:last] for name, values in found.items()}
+        one, other = ({name: values[first:last] for name, values in part.items()} for part in (found, plain))
         quiet = scanner.noiseless()
-        full, quick = (scan_densities(part, spacing, quiet, seed, device, context, fast=fast) for fast in (False, True))
-        image[start:stop] += (full - quick)[start - first : stop - first]
+        streaked = scan_densities(one, spacing, quiet, seed, device, context)
+        streaked -= scan_densities(other, spacing, quiet, seed, device, context, fast=grid.fast)
+        image[start:stop] += streaked[start - first : stop - first]
     return image.clamp_(min=LOWEST_HU)
+
+
+def without_metal(found: Densities, maps: TissueMaps) -> Densities:
+    """The patient with cortical bone in the metal's place."""
+    plain = {name: values for name, values in found.items() if name not in maps.metal}
+    for share in maps.metal.values():
+        plain[HARD] = plain.get(HARD, torch.zeros_like(share)) + share * MATERIALS[HARD].density
+    return plain
 
 
 def metal_runs(maps: TissueMaps, margin: int) -> list[tuple[int, int]]:
