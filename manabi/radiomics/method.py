@@ -161,6 +161,7 @@ class RadiomicsSurvival(Method[RadiomicsParameters]):
         context.progress(0.92, "Comparing with the cohort")
         found = [predict.predict(model, one, clinical, parameters.centre, context) for one in measured]
         said = [text for one in found for text in predict.alerts(one)] + said
+        note = [*note, *(text for one in found for text in predict.range_notes(one))]
         result.tables = {
             "risk": predict.risk_table(found), "contributions": predict.contributions_table(found),
             **_survival_tables(found, model), **result.tables,
