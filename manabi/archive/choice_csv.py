@@ -74,14 +74,14 @@ def read_choices(path: Path, method: Method[Any]) -> list[ChosenCase]:
         InvalidInputError: where the table lacks a column, or says neither yes nor no.
     """
     given, columns = read_rows(path, foreign_names=True)
-    missing = [name for name in NEEDED if name not in {column.casefold() for column in columns}]
+    missing = sorted(set(NEEDED) - {column.casefold() for column in columns})
     if missing:
         raise InvalidInputError(f"{path.name} has no column {', '.join(missing)}. Write it anew: manabi choose")
     rows = [{column.casefold(): value.strip() for column, value in row.items()} for row in given]
     used = [row for number, row in enumerate(rows, 2) if _is_yes(row.get(USE, ""), number, path)]
     cases: dict[str, list[dict[str, str]]] = {}
     for row in used:
-        for name in filter(None, map(str.strip, row[CASE].split(SEVERAL.strip()))) if row[CASE] else ("",):
+        for name in _named(row[CASE]):
             cases.setdefault(name, []).append(row)
     return [_case(name, group, path, method) for name, group in cases.items()]
 
@@ -130,6 +130,11 @@ def _is_yes(text: str, number: int, path: Path) -> bool:
     raise InvalidInputError(f"{path.name}, row {number}: use is {text!r}; expected yes or no.")
 
 
+def _named(text: str) -> list[str]:
+    """The names in a cell; one that is empty where there is none."""
+    return [name for name in map(str.strip, text.split(SEVERAL.strip())) if name] or [""]
+
+
 def _case(name: str, rows: Sequence[Mapping[str, str]], path: Path, method: Method[Any]) -> ChosenCase:
     """One case of its rows; with a problem where they do not make one."""
     inputs: dict[str, str] = {}
@@ -142,11 +147,14 @@ def _case(name: str, rows: Sequence[Mapping[str, str]], path: Path, method: Meth
         elif given in inputs:
             problems.append(f"Several series are to be used as {given}; say no to all but one, or name another case.")
         inputs[given] = reference(path.absolute().parent / row[INDEX], row[SERIES])
-    lacking = [spec.name for spec in method.inputs if not spec.optional and spec.name not in inputs]
-    if lacking and not problems:
-        problems.append(f"No series is used as {', '.join(lacking)}; say yes to one.")
     settings, clashes = _settings(rows, method)
-    return ChosenCase(name, inputs, settings, " ".join([*problems, *clashes]))
+    return ChosenCase(name, inputs, settings, " ".join([*(problems or _lacking(inputs, method)), *clashes]))
+
+
+def _lacking(inputs: Mapping[str, str], method: Method[Any]) -> list[str]:
+    """What to say of inputs that no row is used as."""
+    lacking = [spec.name for spec in method.inputs if not spec.optional and spec.name not in inputs]
+    return [f"No series is used as {', '.join(lacking)}; say yes to one."] if lacking else []
 
 
 def _settings(rows: Sequence[Mapping[str, str]], method: Method[Any]) -> tuple[tuple[str, ...], list[str]]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from manabi.archive.words import without_names
 from manabi.errors import ManabiError
-from manabi.io.dicom.frames import Frame, frames_of, number
+from manabi.io.dicom.frames import Frame, floats, frames_of, number
 from manabi.io.dicom.headers import Header, read_header, starts_like_dicom
 from manabi.io.dicom.series import refuse_projections, refuse_strange_pixels, series_key
 from manabi.io.radiograph import MODALITIES as RADIOGRAPHS
@@ -187,14 +187,16 @@ def _frames(header: Header) -> tuple[list[Frame], str]:
 
 def _is_short(header: Header) -> bool:
     """Whether a file without compression ends before its pixels do."""
-    if header.dataset.file_meta.TransferSyntaxUID.is_compressed:
+    syntax = header.dataset.file_meta.TransferSyntaxUID
+    if syntax.is_compressed or syntax.is_deflated:
         return False
     values = [header.whole(name) or 0 for name in ("Rows", "Columns", "BitsAllocated")]
     frames, samples = header.whole("NumberOfFrames") or 1, header.whole("SamplesPerPixel") or 1
     bits = values[0] * values[1] * values[2] * frames * samples
     if "420" in header.text("PhotometricInterpretation") or "422" in header.text("PhotometricInterpretation"):
         return False
-    return header.path.stat().st_size * 8 < bits
+    element = 8 if syntax.is_implicit_VR else 12  # tag and length; and, where it is said, what the values are
+    return header.path.stat().st_size < header.end + element + (bits + 7) // 8
 
 
 # --- places of slices -------------------------------------------------------------------------------------------------
@@ -247,14 +249,12 @@ def _list(values: np.ndarray | None) -> list[float] | None:
 
 
 def _facts(header: Header, pseudonyms: Pseudonyms) -> Facts:
-    names = [text for name in NAMING for text in _texts(header.get(name))]
+    names = _names(header)
 
     def said(keyword: str) -> str:
         return " ".join(without_names(header.text(keyword), names).split())
 
     shape = (header.whole("Rows") or 0, header.whole("Columns") or 0)
-    pixel = header.get("PixelSpacing")
-    pair = tuple(number(value) or 0.0 for value in pixel) if pixel is not None and len(_texts(pixel)) == 2 else ()
     manufacturer, model = header.text("Manufacturer"), header.text("ManufacturerModelName")
     study = header.text("StudyInstanceUID")
     return Facts(
@@ -269,14 +269,14 @@ def _facts(header: Header, pseudonyms: Pseudonyms) -> Facts:
         syntax=str(header.dataset.file_meta.TransferSyntaxUID),
         image_type=header.image_type,
         shape=shape,
-        pixel_mm=(pair[0], pair[1]) if len(pair) == 2 and min(pair) > 0 else None,
+        pixel_mm=_pixel_mm(header),
         between_mm=number(header.get("SpacingBetweenSlices")),
         thickness_mm=number(header.get("SliceThickness")),
         body_part=said("BodyPartExamined"),
         description=said("SeriesDescription"),
         protocol=said("ProtocolName"),
         study_description=said("StudyDescription"),
-        equipment=" ".join(text for text in (manufacturer, model) if text),
+        equipment=f"{manufacturer} {model}".strip(),
         view=header.text("ViewPosition").upper(),
         contrast_agent=bool(header.text("ContrastBolusAgent")),
         acquisition_contrast=header.text("AcquisitionContrast").upper(),
@@ -289,6 +289,17 @@ def _facts(header: Header, pseudonyms: Pseudonyms) -> Facts:
         refers_to=tuple(dict.fromkeys(_referred(header.dataset))),
         parts=tuple(without_names(text, names) for text in _parts(header.dataset)),
     )
+
+
+def _names(header: Header) -> list[str]:
+    """What identifies the patient."""
+    return [text for name in NAMING for text in _texts(header.get(name))]
+
+
+def _pixel_mm(header: Header) -> tuple[float, float] | None:
+    """PixelSpacing, where it is two lengths."""
+    pair = floats(header.get("PixelSpacing"), 2)
+    return (float(pair[0]), float(pair[1])) if pair is not None and pair.min() > 0 else None
 
 
 def _patient(header: Header) -> tuple[str, ...]:

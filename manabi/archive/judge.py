@@ -130,6 +130,11 @@ def _geometry(series: ArchivedSeries, spec: InputSpec, rule: SeriesRule) -> Iter
     if series.problem:
         yield series.problem
         return
+    yield from _extent(series, rule)
+
+
+def _extent(series: ArchivedSeries, rule: SeriesRule) -> Iterator[str]:
+    """What speaks against the slices of a series that forms a volume."""
     if rule.orientations and series.orientation not in rule.orientations:
         yield f"{series.orientation} slices, not {' or '.join(rule.orientations)}"
     extent, spacing = series.extent_mm or 0.0, series.spacing_mm or 0.0
@@ -160,12 +165,16 @@ def _merits(series: ArchivedSeries, rule: SeriesRule) -> Iterator[Merit]:
         first = next((k for k, match in enumerate(matches) if match), len(matches))
         found = matches[first] if first < len(matches) else None
         yield Merit("description", first, "no such word" if found is None else f"'{found.group().strip()}'")
-    if series.is_radiograph or not series.is_image:
-        return
+    if not series.is_radiograph and series.is_image:
+        yield from _slice_merits(series, rule)
+
+
+def _slice_merits(series: ArchivedSeries, rule: SeriesRule) -> Iterator[Merit]:
+    """By which two series of slices are compared."""
     orientation = series.orientation
     yield Merit("orientation", float(orientation != "axial"), orientation)
     spacing, (low, high) = series.spacing_mm or math.inf, rule.best_spacing_mm
-    beyond = math.log(spacing / high) if spacing > high else math.log(low / spacing) if 0 < spacing < low else 0.0
+    beyond = abs(math.log(spacing / min(max(spacing, low), high))) if 0 < spacing < math.inf else math.inf
     yield Merit("slice spacing", round(beyond, 2), f"{spacing:.1f} mm")
     yield Merit("coverage", -round((series.extent_mm or 0.0) / 10), f"{series.extent_mm or 0.0:.0f} mm")
     yield Merit("slice spacing", round(spacing, 1), f"{spacing:.1f} mm")
@@ -173,20 +182,26 @@ def _merits(series: ArchivedSeries, rule: SeriesRule) -> Iterator[Merit]:
 
 def _speaks(series: ArchivedSeries, rule: SeriesRule) -> str:
     """What a reader would look at: modality, part of the body, contrast, slices."""
-    texts = [series.facts.modality or ""]
+    facts = series.facts
+    texts = [facts.modality or ""]
     if rule.regions:
-        found = _regions(series)
-        texts.append(", ".join(sorted(found)) if found else "part of the body not stated")
+        texts.append(", ".join(sorted(_regions(series))) or "part of the body not stated")
     if series.contrast:
         texts.append(f"{series.contrast} contrast")
-    if series.stack is not None:
-        spacing = f" {series.spacing_mm:.1f} mm apart" if series.spacing_mm else ""
-        texts.append(f"{series.n_slices} {series.orientation} slices{spacing}, {series.extent_mm or 0:.0f} mm")
+    texts.append(_slices(series))
     if series.is_radiograph:
-        texts.append(f"view {series.facts.view}" if series.facts.view else "view not stated")
-    if not series.is_image and series.facts.parts:
-        texts.append(f"{len(series.facts.parts)} structure{'' if len(series.facts.parts) == 1 else 's'}")
-    return "; ".join(texts)
+        texts.append(f"view {facts.view or 'not stated'}")
+    if not series.is_image and facts.parts:
+        texts.append(f"{len(facts.parts)} structure{'' if len(facts.parts) == 1 else 's'}")
+    return "; ".join(filter(None, texts))
+
+
+def _slices(series: ArchivedSeries) -> str:
+    """How many slices a volume has, and how they lie; empty for what is none."""
+    if series.stack is None:
+        return ""
+    spacing = f" {series.spacing_mm:.1f} mm apart" if series.spacing_mm else ""
+    return f"{series.n_slices} {series.orientation} slices{spacing}, {series.extent_mm or 0:.0f} mm"
 
 
 def _regions(series: ArchivedSeries) -> set[str]:

@@ -70,13 +70,15 @@ def contrast_of_times(repetition_ms: float | None, echo_ms: float | None, invers
         return ""
     if inversion_ms:
         return "FLAIR" if inversion_ms > 1500 and echo_ms > 70 else "T1" if echo_ms < 30 else ""
-    if repetition_ms is None:
-        return ""
+    return "" if repetition_ms is None else _contrast_without_inversion(repetition_ms, echo_ms)
+
+
+def _contrast_without_inversion(repetition_ms: float, echo_ms: float) -> str:
     if repetition_ms < 1000:
         return "T1" if echo_ms < 25 else ""
-    if repetition_ms >= 2000:
-        return "T2" if echo_ms >= 70 else "proton density" if echo_ms < 40 else ""
-    return ""
+    if repetition_ms < 2000:
+        return ""
+    return "T2" if echo_ms >= 70 else "proton density" if echo_ms < 40 else ""
 
 
 _DATE = re.compile(r"(?<!\d)(?:19|20)\d\d[-/.]?(?:0[1-9]|1[0-2])[-/.]?(?:0[1-9]|[12]\d|3[01])(?!\d)")

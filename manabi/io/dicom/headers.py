@@ -90,12 +90,21 @@ ALONE = Place()
 
 @dataclass(frozen=True, eq=False)
 class Header:
-    """The header of one file; ``modality`` is None where neither Modality nor the SOP class says it."""
+    """The header of one file.
+
+    Attributes:
+        path: the file.
+        dataset: the attributes that were read.
+        modality: None where neither Modality nor the SOP class says it.
+        place: which file of a folder it is.
+        end: how many bytes of the file come before its pixel data.
+    """
 
     path: Path = field(repr=False)
     dataset: Dataset = field(repr=False)
     modality: str | None
     place: Place = ALONE
+    end: int = 0
 
     def get(self, keyword: str, default: Any = None) -> Any:
         """An attribute's value; ``default`` where it is missing or empty."""
@@ -167,7 +176,10 @@ def read_header(path: Path, place: Place = ALONE, more: Sequence[str] = ()) -> H
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            dataset = pydicom.dcmread(path, force=True, stop_before_pixels=True, specific_tags=[*HEADER_TAGS, *more])
+            tags = [*HEADER_TAGS, *more]
+            with path.open("rb") as file:
+                dataset = pydicom.dcmread(file, force=True, stop_before_pixels=True, specific_tags=tags)
+                end = file.tell()
             complete_syntax(dataset)
             settle(dataset)
             known = dataset.get("SOPClassUID") or dataset.get("Modality") or dataset.get("Rows")
@@ -176,7 +188,7 @@ def read_header(path: Path, place: Place = ALONE, more: Sequence[str] = ()) -> H
     if not known:
         return None
     named = str(dataset.get("Modality") or "").strip().upper()
-    return Header(path, dataset, named or MODALITY_OF_CLASS.get(str(dataset.get("SOPClassUID"))), place)
+    return Header(path, dataset, named or MODALITY_OF_CLASS.get(str(dataset.get("SOPClassUID"))), place, end)
 
 
 def _files(path: Path) -> list[Path]:

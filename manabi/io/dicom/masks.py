@@ -180,18 +180,23 @@ def _segments(path: Path, image: Volume) -> tuple[dict[int, np.ndarray], dict[in
     header = read_header(path)
     frames = [] if header is None else frames_of(header)
     pixels = read_pixels(dataset, "The segmentation").reshape(len(frames), *(frames[0].shape if frames else (0, 0)))
-    notes: list[str] = []
-    if str(dataset.get("SegmentationType")) == "FRACTIONAL":
-        pixels = pixels >= 0.5 * float(dataset.get("MaximumFractionalValue") or 255)
-        notes.append("The segmentation is fractional; voxels of one half and more were taken.")
+    inside, notes = _inside(dataset, pixels)
     masks: dict[int, np.ndarray] = {}
-    for frame, plane, label in zip(frames, pixels, _labels(dataset, len(frames)), strict=True):
+    for frame, plane, label in zip(frames, inside, _labels(dataset, len(frames)), strict=True):
         k, row, column = _corner(frame, image)
         if not 0 <= k < image.shape[0]:
             continue
         mask = masks.setdefault(label, np.zeros(image.shape, bool))
-        _paste(mask[k], plane > 0, row, column)
+        _paste(mask[k], plane, row, column)
     return masks, names | {label: f"segment {label}" for label in masks if label not in names}, notes
+
+
+def _inside(dataset: Dataset, pixels: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    """Which voxels belong to their segment, and what had to be decided for that."""
+    if str(dataset.get("SegmentationType")) != "FRACTIONAL":
+        return pixels > 0, []
+    least = 0.5 * float(dataset.get("MaximumFractionalValue") or 255)
+    return pixels >= least, ["The segmentation is fractional; voxels of one half and more were taken."]
 
 
 def _labels(dataset: Dataset, count: int) -> list[int]:
