@@ -184,7 +184,7 @@ def labels(part: Results, pictures: set[str]) -> list[str]:
 def _about_3d(part: Results) -> list[str]:
     """What 3-D networks saw, or that there were none."""
     left_out = [name for name in ("partial", "sparse3d") if name not in part["methods"]]
-    lines = [f"Not run: {', '.join(left_out)}, the 3-D baselines.", ""] if left_out else []
+    lines = [f"Left out here: {' and '.join(left_out)}, 3-D baselines.", ""] if left_out else []
     if len(left_out) == 2:
         return lines
     recipe = part["about"]["recipe"]
