@@ -41,8 +41,9 @@ SAMPLE = sample_data.Sample(
     module="NoduleSynth",
     modality="DX",
     units="",
+    choices={"nodules": "1", "diameter_mm": "24.0", "density": "solid"},
 )
-"""A simulated patient's chest film."""
+"""A simulated patient's chest film, with one nodule that can be seen."""
 BATCH_COLUMNS = (
     "case", "status", "marks", "image_score", "false_positives", "threshold", "lungs", "quality", "error",
 )  # fmt: skip

@@ -61,11 +61,15 @@ def blocks(page: str) -> list[Block]:
     ]
 
 
+OUTSIDE_QUOTES = r"""(?:&&|\|\||[;|])(?=(?:[^"]*"[^"]*")*[^"]*$)"""
+"""What parts commands of a line, unless it stands within double quotes."""
+
+
 def commands(block: Block, program: str) -> Iterator[list[str]]:
     """The words of each call of ``program`` in a shell example, without what is only shell."""
     joined = block.text.replace("\\\n", " ")
     for line in joined.splitlines():
-        for part in re.split(r"&&|\|\||[;|]", line.removeprefix("$ ")):
+        for part in re.split(OUTSIDE_QUOTES, line.removeprefix("$ ")):
             words = shlex.split(part.split(" > ")[0], comments=True)
             if words[: program.count(" ") + 1] == program.split():
                 yield words[program.count(" ") + 1 :]

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from fixtures_mvct import write_stand_in as write_mvct_stand_in
+from fixtures_nodule import write_stand_in as write_nodule_stand_in
 from fixtures_spect import FAST, shipped, write_stand_in
 
 from manabi import registry
@@ -43,6 +44,8 @@ CHOICES: dict[str, dict[str, Any]] = {
         "fast": True,
         "lesion": "none",
     },
+    "pelvis": {"pixel_mm": 4.0, "matrix": 100, "slice_mm": 5.0, "subslices": 1, "length_mm": 130.0, "top_mm": 75.0},
+    "radiograph": {"nodules": 1},
 }
 """Choices of a phantom that render quickly; left and right differ."""
 
@@ -68,12 +71,17 @@ SMALL = {
     "brain": Small((8, 10, 6), (28, 42, 34), {"fine": False}),
     "radiomics": Small((5, 13, 12), (20, 47, 49)),
     "mvct": Small((4, 15, 20), (13, 77, 74)),
+    "nodule": Small((0, 8, 3), (1, 250, 240)),
 }
 POINT = ("r_mm", "a_mm", "s_mm")
 """Columns that together are a point in the patient, RAS mm, and turn with it."""
 INDEX = "slice"
 """Columns and measurements of this name, or ending so, count along an array's own axis and change with its order."""
-STAND_INS: dict[str, Callable[[Path], Bundle]] = {"spect": write_stand_in, "mvct": write_mvct_stand_in}
+STAND_INS: dict[str, Callable[[Path], Bundle]] = {
+    "spect": write_stand_in,
+    "mvct": write_mvct_stand_in,
+    "nodule": write_nodule_stand_in,
+}
 """Methods whose laws run on an untrained model as long as the trained one is not there."""
 
 

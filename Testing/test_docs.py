@@ -59,12 +59,32 @@ def chest(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def archive(chest: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The simulated chest as a scanner would have sent it: DICOM files in depth, without suffixes."""
+    import pydicom
+
+    from manabi.io import read_volume
+    from manabi.io.dicom import write_dicom
+
+    folder = tmp_path_factory.mktemp("archive")
+    volume = dataclasses.replace(read_volume(chest), modality="CT", units="HU")
+    for path in write_dicom(volume, folder / "A" / "B", None, series_description="Chest", provenance={}):
+        header = pydicom.dcmread(path)
+        header.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL"]
+        header.Manufacturer = header.ManufacturerModelName = "Scanner"
+        header.save_as(path.with_suffix(""))
+        path.unlink()
+    return folder
+
+
 @pytest.fixture
-def place(simulated: Path, chest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def place(simulated: Path, chest: Path, archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder but for what the examples use: scans, pairs.csv, chests, and a cohort's features and outcomes."""
     folder = tmp_path / "work"
     (folder / "scans").mkdir(parents=True)
     (folder / "chests").mkdir()
+    (folder / "archive").symlink_to(archive)
     shutil.copy(chest, folder / "chest.nii.gz")
     shutil.copy(chest, folder / "chests" / "a.nii.gz")
     shutil.copy(simulated / "case-0000" / "spect_5min.nii.gz", folder / "scan.nii.gz")
@@ -213,7 +233,7 @@ def recipes() -> list[tuple[str, type, int]]:
     from Training.spect import SPECTRecipe
 
     return [("spect", SPECTRecipe, 4), ("slices", SlicesRecipe, 2), ("brain", BrainRecipe, 2),
-            ("nodule", NoduleRecipe, 1), ("nodule_flow", FlowRecipe, 1)]  # fmt: skip
+            ("nodule", NoduleRecipe, 2), ("nodule_flow", FlowRecipe, 1)]  # fmt: skip
 
 
 def test_training_commands_of_the_examples_are_accepted():

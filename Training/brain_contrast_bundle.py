@@ -44,6 +44,8 @@ MEANINGS = {
     "psnr_source_db": "the same of the input taken as the answer",
     "ssim_source": "the same of the input taken as the answer",
     "bright_dice": "overlap of bright voxels (vessels of an angiogram) with the real image's",
+    "bright_dice_other": "the same of another test patient's synthetic image, laid over this one's middle: what chance "
+    "and the average head give (an uninformative control)",
     "bright_found_knowable": "share of bright voxels that are found where they can be known",
     "bright_found_unknowable": "the same where they cannot be known",
     "error_knowable": "mean absolute error where the image can be known, as a share of its range",
@@ -72,15 +74,55 @@ class Measured:
 
 def measure(generator: nn.Module, recipe: ContrastRecipe, cohort: Cohort, device: str) -> Measured:
     """Score every test case once, each made as the method makes it."""
-    settings, rows, owners = recipe.synthesis(), [], []
+    settings, rows, owners, made = recipe.synthesis(), [], [], []
     for case in cohort.split("test"):
         volumes = case.load().volumes
-        made = synthesise(volumes["input"], generator, settings, Context(device=device))
+        found = synthesise(volumes["input"], generator, settings, Context(device=device))
         source, target = (_scaled(volumes[column], settings) for column in ("input", "target"))
-        image, doubt = np.asarray(made.volume.array), np.asarray(made.uncertainty.array)
+        image, doubt = np.asarray(found.volume.array), np.asarray(found.uncertainty.array)
         rows.append(scores(source, target, image, doubt, volumes["target"].spacing_mm, recipe.bright))
         owners.append(case.group)
+        made.append((found.volume.reoriented(), target_of(volumes["target"], settings)))
+    for row, other in zip(rows, control(made, owners, recipe.bright), strict=True):
+        row["bright_dice_other"] = other
     return Measured(summary(rows, owners), len(set(owners)))
+
+
+def target_of(volume: Volume, settings: Settings) -> np.ndarray:
+    """The real image in RAS order, 0 to 1."""
+    return _scaled(volume.reoriented(), settings)
+
+
+def control(made: Sequence[tuple[Volume, np.ndarray]], owners: Sequence[str], bright: float) -> list[float]:
+    """Overlap of every real image's bright voxels with those of the next patient's synthetic image.
+
+    Args:
+        made: synthetic image in RAS order, and the real one in the same order, of every case.
+        owners: patient of every case.
+        bright: level from which a voxel is bright.
+
+    Returns:
+        Dice by case; nan where there is no other patient.
+    """
+    out = []
+    for n, (volume, target) in enumerate(made):
+        others = [made[m % len(made)][0] for m in range(n + 1, n + len(made)) if owners[m % len(made)] != owners[n]]
+        out.append(bright_dice(target >= bright, _centred(others[0], volume) >= bright) if others else float("nan"))
+    return out
+
+
+def _centred(image: Volume, onto: Volume) -> np.ndarray:
+    """An image on another one's grid, their middles on each other; 0 beyond it."""
+    middles = [v.ijk_to_ras @ [*((np.array(v.shape[::-1]) - 1) / 2), 1.0] for v in (image, onto)]
+    moved = np.array(image.ijk_to_ras)
+    moved[:3, 3] += (middles[1] - middles[0])[:3]
+    return np.asarray(Volume(image.array, moved).resampled(onto.grid).array)
+
+
+def bright_dice(true: np.ndarray, found: np.ndarray) -> float:
+    """Dice of two masks; nan where both are empty."""
+    total = int(true.sum()) + int(found.sum())
+    return 2 * int((true & found).sum()) / total if total else float("nan")
 
 
 def _scaled(volume: Volume, settings: Settings) -> np.ndarray:
@@ -90,7 +132,7 @@ def _scaled(volume: Volume, settings: Settings) -> np.ndarray:
 def scores(
     source: np.ndarray, target: np.ndarray, image: np.ndarray, doubt: np.ndarray, spacing_mm: np.ndarray, bright: float
 ) -> dict[str, float]:
-    """What :data:`MEANINGS` names, for one case; nan where there is nothing to measure.
+    """What :data:`MEANINGS` names but the control, for one case; nan where there is nothing to measure.
 
     Args:
         source: input ``(slices, rows, columns)``, 0 to 1.
@@ -104,13 +146,12 @@ def scores(
     true, found, unsure = target[head], image[head], doubt[head]
     error, vessel, blind = np.abs(true - found), true >= bright, unsure >= UNKNOWABLE
     seen = found >= bright
-    total = int(vessel.sum()) + int(seen.sum())
     return {
         "psnr_db": psnr(true, found, 1.0),
         "ssim": ssim_within(target, image, head),
         "psnr_source_db": psnr(true, source[head], 1.0),
         "ssim_source": ssim_within(target, source, head),
-        "bright_dice": 2 * int((vessel & seen).sum()) / total if total else float("nan"),
+        "bright_dice": bright_dice(vessel, seen),
         "bright_found_knowable": _mean(seen[vessel & ~blind]),
         "bright_found_unknowable": _mean(seen[vessel & blind]),
         "error_knowable": _mean(error[~blind]),

@@ -19,6 +19,7 @@ import numpy as np
 from manabi.brain.structures import structure_of
 from manabi.errors import InvalidInputError
 from manabi.io.atomic import atomic_file
+from manabi.io.files import read_volume
 from manabi.parameters import Parameters
 from manabi.volume import Volume
 
@@ -79,16 +80,8 @@ def find_maps(folder: Path) -> list[Path]:
 
 def read_map(path: Path) -> Volume:
     """A label map, in RAS order; raises InvalidInputError where it holds no cerebrum."""
-    if path.name.lower().endswith((".mgz", ".mgh")):
-        import nibabel
-
-        image: Any = nibabel.load(path)
-        volume = Volume(np.asanyarray(image.dataobj).astype(np.int32).T, image.affine, name="labels")
-    else:
-        from manabi.io.files import read_volume
-
-        volume = read_volume(path)
-        volume = volume.like(np.rint(np.asarray(volume.array)).astype(np.int32))
+    volume = read_volume(path)
+    volume = volume.like(np.rint(np.asarray(volume.array)).astype(np.int32))
     codes = np.unique(volume.array)
     if not any(structure_of(int(code))[0] == "cerebrum" for code in codes):
         raise InvalidInputError(

@@ -209,14 +209,7 @@ def _card(
         f"  the trachea's lumen is two; diaphragm = {DIAPHRAGM_OFFSET_MM:g} mm above the lowest slice with lung; or",
         "  as the site's table says.",
         "",
-        f"## Scores on {measured.patients} test patients (mean, 95 % interval over patients)",
-        "",
-        "Per marker on whole images; truncation, search and calibration also on truncated copies.",
-        "",
-        "| score | mean | 95 % interval |",
-        "|---|---|---|",
-        *(f"| {k} | {v['mean']} | {v['ci95'][0]} to {v['ci95'][1]} |" for k, v in measured.metrics.items()),
-        "",
+        *score_lines(measured.metrics, measured.patients),
         "## Limits",
         "",
         "- Scores on phantoms say nothing certain about patients. They are of the network together with tracking of",
@@ -225,3 +218,17 @@ def _card(
         "",
     ]
     return "\n".join(lines)
+
+
+def score_lines(scores: dict[str, Any], patients: int) -> list[str]:
+    """The card's section of scores."""
+    return [
+        f"## Scores on {patients} test patients (mean, 95 % interval over patients)",
+        "",
+        "Per marker on whole images; truncation, search and calibration also on truncated copies.",
+        "",
+        "| score | mean | 95 % interval |",
+        "|---|---|---|",
+        *(f"| {k} | {v['mean']} | {v['ci95'][0]} to {v['ci95'][1]} |" for k, v in scores.items()),
+        "",
+    ]

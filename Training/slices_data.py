@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -24,6 +24,9 @@ from manabi.slices.prepare import InputSettings, Preparer
 from manabi.slices.reading import MARKERS
 from manabi.slices.stack import AxialStack
 from manabi.volume import Volume
+
+if TYPE_CHECKING:
+    from manabi.phantoms.base import Case
 
 STEP_MM = 2.0
 """Distance of the planes; the network's offsets are multiples of it."""
@@ -190,20 +193,24 @@ def _key(settings: InputSettings, fixed: tuple[tuple[str, Any], ...]) -> str:
 
 def prepare_phantom(job: PhantomJob) -> None:
     """Render one phantom, reduce it, and write it."""
-    from manabi.phantoms.base import case_rng
-    from manabi.phantoms.thorax import ThoraxPhantom
-
-    phantom, rng = ThoraxPhantom(), case_rng(job.seed, job.index)
-    choices = dict(job.choices)
-    if "slice_mm" not in choices:
-        choices["slice_mm"] = float(np.random.default_rng([job.seed, job.index, 1]).choice(SLICE_MM, p=SHARES))
-    choices.setdefault("subslices", 2 if choices["slice_mm"] >= 2.5 else 1)
-    case = phantom.render(phantom.sample_parameters(rng, **choices))
+    case = draw_phantom(job.seed, job.index, dict(job.choices))
     levels = [float(case.truth[f"{marker}_mm"]) for marker in MARKERS]  # type: ignore[arg-type]
     name = f"thorax-{job.seed}-{job.index:05d}"
     ready = reduce_case(case.volumes["ct"], (levels[0], levels[1], levels[2]), job.settings, name,
                         str(case.truth["pathology"]))  # fmt: skip
     save(ready, job.path)
+
+
+def draw_phantom(seed: int, index: int, choices: dict[str, Any] | None = None) -> Case:
+    """Render case ``index`` of a cohort; see :func:`prepare_phantoms` for the choices."""
+    from manabi.phantoms.base import case_rng
+    from manabi.phantoms.thorax import ThoraxPhantom
+
+    phantom, rng, fixed = ThoraxPhantom(), case_rng(seed, index), dict(choices or {})
+    if "slice_mm" not in fixed:
+        fixed["slice_mm"] = float(np.random.default_rng([seed, index, 1]).choice(SLICE_MM, p=SHARES))
+    fixed.setdefault("subslices", 2 if fixed["slice_mm"] >= 2.5 else 1)
+    return phantom.render(phantom.sample_parameters(rng, **fixed))
 
 
 def data_hash(cases: Sequence[SliceCase]) -> str:

@@ -11,6 +11,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import numpy as np
@@ -20,6 +21,7 @@ from manabi.errors import InvalidInputError
 from manabi.parameters import Parameters
 from manabi.provenance import provenance
 from manabi.result import Cell, Result, Table
+from manabi.series_rule import SeriesRule
 from manabi.volume import Volume
 
 if TYPE_CHECKING:
@@ -104,6 +106,8 @@ class Method(ABC, Generic[P]):
     default_bundle: ClassVar[str | None] = None
     alert_prefixes: ClassVar[tuple[str, ...]] = ()
     """How the warnings begin that a reader must not overlook; whoever shows a result sets them apart."""
+    series_rules: ClassVar[Mapping[str, SeriesRule]] = MappingProxyType({})
+    """Which series of a DICOM archive are taken for an input, by its name; see :mod:`manabi.archive`."""
 
     def run(
         self,

@@ -76,6 +76,13 @@ METHODS: dict[str, Entry] = {
             "megavoltage or cone-beam CT to the quality of kilovoltage CT for contouring, with uncertainty and checks",
             "mvct",
         ),
+        Entry(
+            "nodule",
+            "NoduleSynth",
+            "manabi.nodule.method:NoduleSynth",
+            "nodules on chest radiographs, by a detector that saw none but simulated ones; films with nodules at will",
+            "nodule",
+        ),
     )
 }
 
@@ -111,6 +118,18 @@ PHANTOMS: dict[str, Entry] = {
             "Head and neck CT",
             "manabi.phantoms.head_neck:HeadNeckPhantom",
             "a head and neck in megavoltage or cone-beam CT and in planning CT on the same grid, and the truth",
+        ),
+        Entry(
+            "pelvis",
+            "Pelvic CT",
+            "manabi.phantoms.pelvis:PelvisPhantom",
+            "a man's pelvis in planning CT, and the truth of prostate, seminal vesicles, bladder and rectum",
+        ),
+        Entry(
+            "radiograph",
+            "Chest radiograph",
+            "manabi.phantoms.radiograph:RadiographPhantom",
+            "a chest film with simulated nodules behind and before everything, and the truth of nodules and lungs",
         ),
     )
 }

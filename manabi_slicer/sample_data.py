@@ -44,6 +44,7 @@ class Sample:
         units: of their voxels, a DICOM unit.
         seed: which simulated patient.
         labelmaps: node name by the phantom's label map; each is loaded as a segmentation, after the volumes.
+        choices: of the phantom, as ``--set`` takes them.
     """
 
     title: str
@@ -54,6 +55,7 @@ class Sample:
     units: str
     seed: int = 1
     labelmaps: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    choices: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 def register(sample: Sample, module_file: str) -> None:
@@ -145,7 +147,8 @@ def cached(sample: Sample) -> Path:
     """The folder of the simulated case in Slicer's cache, filled where it is not there yet."""
     import manabi
 
-    base = Path(str(slicer.app.cachePath)) / f"manabi-{manabi.__version__}-{sample.phantom}-{sample.seed}"
+    name = "-".join([manabi.__version__, sample.phantom, str(sample.seed), *sample.choices.values()])
+    base = Path(str(slicer.app.cachePath)) / f"manabi-{name}"
     case = base / "case-0000"
     if not (case / "case.json").is_file():
         simulate(sample, base)
@@ -167,6 +170,7 @@ def simulate(sample: Sample, folder: Path) -> None:
     qt.QApplication.setOverrideCursor(qt.Qt.WaitCursor)
     ended: list[tuple[int, str]] = []
     arguments = ["phantom", sample.phantom, "--output", str(folder), "--count", "1", "--seed", str(sample.seed)]
+    arguments += [word for name, value in sample.choices.items() for word in ("--set", f"{name}={value}")]
     try:
         command = Command(arguments, lambda status, said: ended.append((status, said)))
         while not ended:

@@ -21,7 +21,7 @@ from manabi.networks import build
 from manabi.store import BundleStore
 from manabi.volume import Volume
 from Training.brain_contrast import ContrastRecipe, ContrastTask, open_pairs, pair_of, rendered_heads, train
-from Training.brain_contrast_bundle import MEANINGS, head_mask, scores, summary
+from Training.brain_contrast_bundle import MEANINGS, control, head_mask, scores, summary
 from Training.brain_pix2pix import Pair
 from Training.cohort import CohortCase
 from Training.config import TrainConfig, read_sections
@@ -145,7 +145,7 @@ def measured(image=None, doubt=None):
 def test_the_real_image_has_full_marks_and_a_blank_one_none():
     _, target = (work_image(v, Settings()).array for v in head(0))
     best, worst = measured(), measured(np.full_like(target, 0.3))
-    assert best.keys() == MEANINGS.keys()
+    assert best.keys() == MEANINGS.keys() - {"bright_dice_other"}
     assert best["bright_dice"] == 1 and best["ssim"] == pytest.approx(1) and best["error_knowable"] == 0
     assert worst["bright_dice"] == 0 and worst["bright_found_knowable"] == 0 and worst["psnr_db"] < 25
     assert np.isnan(best["error_unknowable"]) and np.isnan(best["uncertainty_correlation"])
@@ -173,6 +173,17 @@ def test_the_head_is_found_with_what_is_dark_in_it():
     assert found[true].mean() > 0.95 and found[~true].mean() < 0.15
 
 
+def test_the_control_is_another_patients_image_laid_over_the_middle():
+    array = np.zeros((5, 6, 7), np.float32)
+    array[2, 3, 3] = 1.0
+    here, away = (Volume(array, np.diag([2.0, 2.0, 3.0, 1.0]) + move) for move in (np.zeros((4, 4)), np.eye(4, k=3)))
+    nothing = Volume(np.zeros_like(array), here.ijk_to_ras)
+    made = [(here, array), (nothing, array), (away, array)]
+    assert control(made, ["p", "q", "r"], 0.5) == [0.0, 1.0, 1.0]
+    assert control(made, ["p", "p", "r"], 0.5) == [1.0, 1.0, 1.0]
+    assert np.isnan(control(made[:2], ["p", "p"], 0.5)).all()
+
+
 def test_intervals_are_over_patients_and_what_is_undefined_is_left_out():
     rows = [{"a": 1.0, "b": np.nan}, {"a": 1.0, "b": 2.0}, {"a": 3.0, "b": np.nan}]
     found = summary(rows, ["p", "p", "q"])
@@ -195,6 +206,10 @@ def check_runs(bundle):
         assert np.ptp(found.volumes["synthetic_mra"].array) > 0
         assert any("Synthetic image" in text for text in found.warnings)
         assert found.provenance["bundle"]["name"] == "contrast-tiny"
+    parameters = {"synthetic_second": str(bundle.folder), "fine": False}
+    found = registry.method("brain").run(head(7)[0], parameters, Context(device="cpu", precision="float32"))
+    assert {"synthetic_mra", "unknowable"} < set(found.volumes) and "structures" in found.labelmaps
+    assert any("computed by contrast-tiny" in text for text in found.warnings)
 
 
 def test_a_sites_own_table_becomes_a_bundle_that_runs(tmp_path):
@@ -206,7 +221,7 @@ def test_a_sites_own_table_becomes_a_bundle_that_runs(tmp_path):
     facts = bundle.facts["brain"]
     assert facts["kind"] == "translation"
     assert Settings.of(facts) == Settings(pixel_mm=2.0, samples=2)
-    for score in ("psnr_db", "ssim", "error_knowable", "error_unknowable", "uncertainty_correlation"):
+    for score in ("psnr_db", "ssim", "bright_dice_other", "error_knowable", "error_unknowable"):
         low, high = bundle.metrics[score]["ci95"]
         assert low <= bundle.metrics[score]["mean"] <= high
     splits = json.loads((output / "splits.json").read_text(encoding="utf-8"))

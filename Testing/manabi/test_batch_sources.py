@@ -140,7 +140,7 @@ def test_what_is_no_source_is_refused(folder, kind):
     path = folder if kind == "empty" else folder / "x.nii.gz"
     if kind == "image":
         write_volume(image(), path)
-    with pytest.raises(InvalidInputError, match="no case|no file or folder|neither a folder nor a CSV"):
+    with pytest.raises(InvalidInputError, match="no case|no file or folder|neither a folder, nor a CSV"):
         found(path)
 
 

@@ -42,19 +42,6 @@ NEUROMORPHOMETRICS = {
 """Codes of the Neuromorphometrics map of SPM12."""
 
 
-def volume_of(path: Path) -> Any:
-    """An image, MGZ too."""
-    from manabi.io import read_volume
-    from manabi.volume import Volume
-
-    if path.suffix != ".mgz":
-        return read_volume(path)
-    import nibabel
-
-    image: Any = nibabel.load(path)
-    return Volume(np.asanyarray(image.dataobj).T.copy(), image.affine, modality="MR")
-
-
 def truth_of(labels: Any, kind: str) -> Any:
     """A map of the structures without sides."""
     from manabi.brain.structures import CLASSES, classes_of_freesurfer
@@ -96,10 +83,11 @@ class Runs:
     def of(self, name: str, fine: bool = True) -> tuple[Any, float]:
         """Result and seconds; ``fine`` as the method's parameter."""
         from manabi.context import Context
+        from manabi.io import read_volume
 
         key = f"{name} {fine}"
         if key not in self._known:
-            volume = volume_of(BASE / name)
+            volume = read_volume(BASE / name)
             started = time.perf_counter()
             result = self._method.run(volume, {"fine": fine}, Context(device="cpu", bundle=self._bundle))
             self._known[key] = result, time.perf_counter() - started
@@ -111,10 +99,11 @@ class Runs:
 def against_truth(runs: Runs) -> list[list[str]]:
     """Dice of each structure against labels."""
     from manabi.brain.structures import CLASSES
+    from manabi.io import read_volume
 
     rows = []
     for title, (image, labels, kind) in TRUTHS.items():
-        truth = truth_of(volume_of(BASE / labels), kind)
+        truth = truth_of(read_volume(BASE / labels), kind)
         for fine, stage in ((True, ""), (False, ", first stage alone")):
             result, _ = runs.of(image, fine)
             there = truth.resampled(result.labelmaps["structures"].volume.grid, "nearest").array

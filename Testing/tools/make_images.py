@@ -21,6 +21,7 @@ PICTURES = {
     "brain": ("structures.png", "brain_structures.png"),
     "radiomics": ("risk.png", "radiomics_risk.png"),
     "mvct": ("conversion.png", "mvct_conversion.png"),
+    "nodule": ("marks.png", "nodule_marks.png"),
 }
 """Per method: the demo's figure, and its name in the documentation."""
 

@@ -23,6 +23,7 @@ SAMPLES = {
     "BrainSeg": "brain",
     "RadiomicsSurvival": "radiomics",
     "MVCTConvert": "mvct",
+    "NoduleSynth": "nodule",
 }
 """Per module with a panel: how its pictures' names begin."""
 LIMIT_S = 600

@@ -20,7 +20,8 @@ from manabi.brain.contrast import neighbours
 from manabi.brain.structures import CLASSES
 from manabi.context import Context
 from manabi.inference import predict_stack
-from Training.brain_pix2pix import Pair, Pix2PixTask
+from Training.brain_contrast import ContrastTask
+from Training.brain_pix2pix import Pair
 from Training.experiments.brain_bench import Bench, parameters_of, target
 from Training.experiments.brain_cases import PLACES, BrainCase
 from Training.experiments.brain_tables import Scores, column, compared, mean_of_seeds, table_of, value_of
@@ -78,7 +79,7 @@ def _synthetic(
     def work(folder: Path) -> dict[str, Any]:
         """Train, keep the synthetic angiograms, and score those of the test heads."""
         pairs = [Pair(case.images["heavy_t2"], case.images["tof"]) for case in paired]
-        task = Pix2PixTask(bench.pix2pix, pairs, [], bench.data_hash)
+        task = ContrastTask(bench.pix2pix, pairs, [], bench.data_hash)
         generator = bench.fit(task, seed, folder, bench.pix2pix_training).get_submodule("generator")
         made = {case.name: synthesised(generator, case, bench) for case in (*heads, *bench.test)}
         bench.keep_arrays("contrast", file.stem, **{name: image.astype(np.float16) for name, image in made.items()})

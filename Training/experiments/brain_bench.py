@@ -19,8 +19,8 @@ from manabi.device import choose_device
 from manabi.errors import InvalidInputError
 from manabi.io.atomic import atomic_file
 from manabi.parameters import Parameters
+from Training.brain_contrast import ContrastRecipe
 from Training.brain_losses import TWELVE
-from Training.brain_pix2pix import Pix2PixRecipe
 from Training.brain_tests import measure_case
 from Training.config import TrainConfig
 from Training.engine import fit
@@ -109,7 +109,7 @@ class Bench:
     settings: Settings
     recipe: SliceRecipe
     training: TrainConfig
-    pix2pix: Pix2PixRecipe
+    pix2pix: ContrastRecipe
     pix2pix_training: TrainConfig
     train: Sequence[BrainCase]
     test: Sequence[BrainCase]

@@ -29,8 +29,8 @@ from Training.experiments.brain_task import Labelled, Loss, SliceTask, Summed, l
 IMAGES = ("heavy_t2",)
 METHODS = ("slices", "partial", "sparse3d", "shape")
 NOISES = ("none", "edges", "shifts", "leaks", "mixed")
-SHOWN = 1
-"""Heads of the figure of examples."""
+SHOWN = 0
+"""Training head of the figure of examples."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,14 +102,10 @@ def _arm(bench: Bench, method: str, noise: str, fraction: float, seed: int) -> d
         """Make the painted labels whole, and score them."""
         labels = [painted(bench, case, noise, fraction, seed) for case in bench.train]
         truth = [target(case, EVERY) for case in bench.train]
-        if method == "shape":
-            rebuilt, scores = [_interpolated(case, one) for case, one in zip(bench.train, labels, strict=True)], None
-        else:
-            rebuilt, scores = _learned(bench, method, f"{noise} {fraction:g}", labels, seed, folder)
+        rebuilt, scores = _rebuilt(bench, method, f"{noise} {fraction:g}", labels, seed, folder)
         if seed == 0:
-            shown = slice(0, SHOWN)
-            arrays = {"truth": truth[shown], "given": [one.given for one in labels[shown]], "rebuilt": rebuilt[shown]}
-            bench.keep_arrays("labels", f"{method}-{noise}-{fraction:g}", **{k: v[0] for k, v in arrays.items()})
+            name = f"{method}-{noise}-{fraction:g}"
+            bench.keep_arrays("labels", name, truth=truth[SHOWN], given=labels[SHOWN].given, rebuilt=rebuilt[SHOWN])
         return {
             "scores": scores,
             "rebuilt": [dice_of(a, b) for a, b in zip(truth, rebuilt, strict=True)],
@@ -119,6 +115,15 @@ def _arm(bench: Bench, method: str, noise: str, fraction: float, seed: int) -> d
 
     key = {name: getattr(bench.settings, name) for name in ("base_loss", "edge_px", "shift_px", "leaks")}
     return bench.arm("labels", f"{method} {noise} {fraction:g}", seed, key, work)
+
+
+def _rebuilt(
+    bench: Bench, method: str, name: str, labels: Sequence[Painted], seed: int, folder: Path
+) -> tuple[list[np.ndarray], Scores | None]:
+    """Whole labels of the training heads, and scores of the test heads where the method learns a network."""
+    if method == "shape":
+        return [_interpolated(case, one) for case, one in zip(bench.train, labels, strict=True)], None
+    return _learned(bench, method, name, labels, seed, folder)
 
 
 def _interpolated(case: BrainCase, labels: Painted) -> np.ndarray:

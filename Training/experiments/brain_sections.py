@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from Training.brain_tests import FEWEST_CASES
+from Training.experiments import brain_learned
 from Training.experiments.brain_angio import ALONE, INPUTS
 from Training.experiments.brain_bench import LOSSES
 from Training.experiments.brain_cases import PLACES
@@ -63,7 +64,7 @@ def _problem(name: str, problem: Results) -> list[str]:
         "readings and are not ranked.",
         "",
         *table(header, rows),
-        *(f"- {note}" for note in dict.fromkeys([*notes, *sorted(reasons)])),
+        *(f"- {note}" for note in dict.fromkeys([*notes, *sorted(reasons), *brain_learned.losses(problem)])),
         "",
         *(_by_structure(problem) if len(problem["structures"]) > 1 else []),
     ]
@@ -97,6 +98,7 @@ def skips(part: Results, pictures: set[str]) -> list[str]:
         f": {slices}; every arm saw the same number of crops. Large: cerebrum and cerebellum; small: brainstem, "
         "ventricles and vessels.",
         "",
+        *_notes(brain_learned.skips(part)),
     ]
     for key, cell in part["fractions"].items():
         names = list(next(iter(cell["patterns"].values()))["metrics"])
@@ -117,6 +119,11 @@ def skips(part: Results, pictures: set[str]) -> list[str]:
         "number of weights, as in the source.",
         "",
     ]
+
+
+def _notes(notes: Sequence[str]) -> list[str]:
+    """Every text as a paragraph that stands out."""
+    return [line for note in notes for line in (f"**{note}**", "")]
 
 
 HOLM = "Wilcoxon's test over heads, p adjusted by Holm within a column of tests"
@@ -148,7 +155,6 @@ def labels(part: Results, pictures: set[str]) -> list[str]:
     """Tables of every kind of fault."""
     settings = part["about"]["experiment"]
     training, test = part["heads"]
-    recipe = part["about"]["recipe"]
     lines = [
         "Slices of the training heads are kept so that no two are neighbours (below one half); their labels have "
         f"faults of their own: edges moved by up to {settings['edge_px']} pixels, slices shifted by up to "
@@ -156,10 +162,10 @@ def labels(part: Results, pictures: set[str]) -> list[str]:
         f"rebuilt label of a training head against its clean truth (n = {training}). Held-out: of the same network on "
         f"test heads (n = {test}). Both are means over the five structures. Loss of `slices`: {settings['base_loss']}.",
         "",
-        *METHOD_NOTES,
+        *(note for note in METHOD_NOTES if note.split("`")[1] in part["methods"]),
         "",
-        f"The 3-D networks saw {recipe['items_3d']} crops of {recipe['crop_3d']} per epoch.",
-        "",
+        *_about_3d(part),
+        *_notes(brain_learned.labels(part)),
     ]
     for noise, cell in part["noises"].items():
         lines += _noise(noise, cell)
@@ -171,6 +177,21 @@ def labels(part: Results, pictures: set[str]) -> list[str]:
         "",
         "It does not show: faults that readers repeat from slice to slice, which no rebuilding can find; nor nnU-Net "
         "itself, of which only the loss was taken.",
+        "",
+    ]
+
+
+def _about_3d(part: Results) -> list[str]:
+    """What 3-D networks saw, or that there were none."""
+    left_out = [name for name in ("partial", "sparse3d") if name not in part["methods"]]
+    lines = [f"Left out here: {' and '.join(left_out)}, 3-D baselines.", ""] if left_out else []
+    if len(left_out) == 2:
+        return lines
+    recipe = part["about"]["recipe"]
+    return [
+        *lines,
+        f"The 3-D networks saw {recipe['items_3d']} crops of {recipe['crop_3d']} per epoch, {recipe['batch_3d']} at a "
+        "time.",
         "",
     ]
 
@@ -241,13 +262,17 @@ def contrast(part: Results, pictures: set[str]) -> list[str]:
     settings = part["about"]["experiment"]
     paired, heads, test = part["heads"]
     epochs = settings["contrast_epochs"] or part["about"]["training"]["epochs"]
+    maker, gan = part["about"]["pix2pix"], part["about"]["pix2pix_training"]
     lines = [
-        f"Pix2Pix learned heavy T2 to angiography from {paired} heads; vessels were learned from {heads} other heads, "
+        f"Pix2Pix learned heavy T2 to angiography from {paired} heads in {gan['epochs']} epochs of "
+        f"{paired * maker['slices_per_case']} crops, batches of {gan['batch_size']}"
+        f"{_weighed(maker)}; vessels were learned from {heads} other heads, "
         f"the same for every input, with the loss {settings['vessel_loss']} in {epochs} epochs; n = "
         f"{test} test heads. Found: share of true vessel voxels, by what lies around them: fluid (cistern), brain "
         "(parenchyma), bone and soft tissue (elsewhere). In the phantom, heavy T2 shows a vessel as a void in fluid "
         "and not at all elsewhere: whatever is found there follows from where vessels usually run.",
         "",
+        *_notes(brain_learned.contrast(part)),
         *_inputs(part),
         f"Differences in points; {HOLM}:",
         "",
@@ -264,6 +289,16 @@ def contrast(part: Results, pictures: set[str]) -> list[str]:
         "with unusual vessels shows usual ones.",
         "",
     ]
+
+
+def _weighed(maker: Results) -> str:
+    """How the training favours bright vessels, where it does."""
+    if maker["bright_weight"] == 1 and maker["bright_share"] == 0:
+        return ""
+    return (
+        f" ({100 * maker['bright_share']:g} % of them at bright voxels, which weigh {maker['bright_weight']:g} times "
+        "in the difference; the source weighs all alike)"
+    )
 
 
 def _metric(name: str) -> str:

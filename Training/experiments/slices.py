@@ -28,7 +28,14 @@ from manabi.provenance import package_versions
 from manabi.slices.reading import MARKERS
 from Training.cohort import SPLITS
 from Training.config import TrainConfig, read_sections
-from Training.experiments import slices_arms, slices_figures, slices_report, slices_tables, slices_whole
+from Training.experiments import (
+    slices_arms,
+    slices_figures,
+    slices_more,
+    slices_report,
+    slices_tables,
+    slices_whole,
+)
 from Training.experiments.slices_cases import Patients, parse_data, split_indices
 from Training.slices_paper import PaperCase, PaperRecipe
 
@@ -56,6 +63,10 @@ class Settings(Parameters):
     ablation: str = field(default="efficientnet_b4", metadata={"help": "network also trained with adjacent slices"})
     ours: str = field(default="slices-default", metadata={"help": "bundle of ours, name or path; none to leave it out"})
     rules: bool = field(default=True, metadata={"help": "also track airway and lungs by rules"})
+    more: str = field(
+        default="phantoms:2031:330",
+        metadata={"help": "cohort that ours and the rules alone are compared on too, or none"},
+    )
     truncation: bool = field(default=True, metadata={"help": "also ask about truncated CTs"})
 
 
@@ -93,6 +104,7 @@ def run(
     cases, digest = _cases(settings, patients, split)
     arms = _extractors(settings, recipe, config, cases, digest, output / "runs", resume)
     results = slices_tables.results(cases["test"], [patients.truth(i) for i in split["test"]], read, arms)
+    results["more"] = _more(settings, bundle, config, patients, output / "more", resume)
     results["about"] = {
         "size": size,
         "experiment": settings.to_dict(),
@@ -152,6 +164,23 @@ def _read_patients(
         patients, indices, folder, chosen, resume,
         lambda index: slices_whole.read_patient(patients, index, reader, settings.rules, settings.truncation),
     )  # fmt: skip
+
+
+def _more(
+    settings: Settings, bundle: Bundle | None, config: TrainConfig, patients: Patients, folder: Path, resume: bool
+) -> dict[str, Any]:
+    """Ours and the rules on further patients, of whom no method learned anything."""
+    if bundle is None or settings.more in ("", "none"):
+        return {}
+    seed, count = parse_data(settings.more)
+    slices_whole.refuse_learned(bundle, seed, "more")
+    others = Patients(seed, patients.choices, patients.recipe, patients.cache, settings.reader_marks)
+    reader = slices_whole.bundle_reader(bundle, config.device)
+    chosen = slices_whole.reading_settings(bundle, True, False)
+    read = slices_whole.read_patients(
+        others, list(range(count)), folder, chosen, resume, lambda index: slices_more.read_more(others, index, reader)
+    )
+    return slices_more.more_table(settings.more, read)
 
 
 def _durations(read: Sequence[dict[str, Any]], arms: dict[str, dict[str, Any]]) -> dict[str, float]:

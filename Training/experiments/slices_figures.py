@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from manabi.plotting import style
 from manabi.plotting.page import Page, chart, set_font, text_width
 from manabi.slices.reading import MARKERS, NAMES
-from Training.experiments.slices_whole import ALONE, OURS, RULES
+from Training.experiments.slices_whole import OURS, PARTS, RULES
 from Training.slices_paper import PaperCase
 
 FOOTER = "Simulated phantoms, not patients."
@@ -29,7 +29,7 @@ Results = Mapping[str, Any]
 def shown_methods(results: Results, most: int = 4) -> list[str]:
     """Ours, the networks that are most often within one slice, and the rules: as many as a figure holds."""
     known = list(results["offsets"])
-    trained = [name for name in known if name not in (OURS, RULES, ALONE)]
+    trained = [name for name in known if name not in (OURS, RULES, *PARTS)]
     networks = sorted(trained, key=lambda name: -_score(results, name))
     rules = [RULES] if RULES in known else []
     ours = [OURS] if OURS in known else []

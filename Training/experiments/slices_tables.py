@@ -12,6 +12,7 @@ from manabi.slices.reading import MARKERS
 from Training.experiments.slices_arms import truncated_extracted
 from Training.experiments.slices_calibration import absence, reliability
 from Training.experiments.slices_cases import SCENES
+from Training.experiments.slices_paired import paired_table
 from Training.experiments.slices_scores import (
     Answer,
     errors_mm,
@@ -22,7 +23,7 @@ from Training.experiments.slices_scores import (
     wilson,
     within,
 )
-from Training.experiments.slices_whole import ALONE, EVERY_SLICE, OURS, RULES, WHOLE
+from Training.experiments.slices_whole import ALONE, EVERY_SLICE, OURS, PARTS, RULES, TRACKING, WHOLE
 from Training.resampling import Estimate
 from Training.slices_paper import PaperCase
 from Training.statistics import holm
@@ -69,9 +70,10 @@ def results(
         "runs": {name: {m: done["run"] for m, done in markers.items()} for name, markers in arms.items()},
         "readings": _each(shown, scored),
         "readings_marks": _each(against_marks(shown, tests), scored),
-        "distance": _each(shown, _distance),
+        "distance": _each(shown, distance),
         "offsets": _each(shown, offsets),
         "mcnemar": mcnemar_table(shown),
+        "paired": paired_table(shown),
         "pathology": pathology_table(shown, [str(truth["pathology"]) for truth in truths]),
         "truncation": {name: truncation_table(rows) for name, rows in scenes.items()},
         "calibration": calibration_table(answers.get(OURS, {}), scenes.get(OURS, {})),
@@ -86,7 +88,7 @@ def _answers(read: Sequence[Mapping[str, Any]], arms: Mapping[str, Mapping[str, 
         name: {marker: [Answer.of(row) for row in done["answers"]] for marker, done in markers.items()}
         for name, markers in arms.items()
     }
-    known = [name for name in (RULES, ALONE, OURS, EVERY_SLICE) if read and name in read[0]["arms"]]
+    known = [name for name in (RULES, TRACKING, ALONE, OURS, EVERY_SLICE) if read and name in read[0]["arms"]]
     return {**trained, **{name: _by_marker(read, name) for name in known}}
 
 
@@ -124,7 +126,7 @@ def _triples(estimates: Mapping[str, Estimate]) -> dict[str, list[float]]:
     return {name: triple(estimate) for name, estimate in estimates.items()}
 
 
-def _distance(answers: Sequence[Answer]) -> dict[str, Any]:
+def distance(answers: Sequence[Answer]) -> dict[str, Any]:
     """Distances from the true level in mm; shares of all cases within 4 mm of it, and one and two slices off."""
     errors = errors_mm(answers)
     return {
@@ -146,7 +148,7 @@ def mcnemar_table(answers: Answers) -> dict[str, dict[str, dict[str, float]]]:
     table: dict[str, dict[str, dict[str, float]]] = {}
     for marker in MARKERS:
         rows = {name: [a.is_hit for a in kept[marker]] for name, kept in answers.items() if marker in kept}
-        others = [name for name in rows if name not in (OURS, ALONE)]  # a part of ours is no other
+        others = [name for name in rows if name not in (OURS, *PARTS)]  # a part of ours is no other
         p = [mcnemar(rows[OURS], rows[name]) for name in others]
         adjusted = holm(p).tolist() if p else []
         table[marker] = {
@@ -186,7 +188,7 @@ def _truncated(
     """Method to scene to marker to answers; of ours, which read every scene, and of the extractors."""
     if not read or not any(row["crops"] for row in read):
         return {}
-    extractors = {name: kept for name, kept in answers.items() if name not in (OURS, RULES, ALONE, EVERY_SLICE)}
+    extractors = {name: kept for name, kept in answers.items() if name not in (OURS, RULES, *PARTS, EVERY_SLICE)}
     ours = {OURS: {scene: _by_marker(read, OURS, scene) for scene in SCENES}} if OURS in answers else {}
     return ours | {
         name: {scene: _scene(kept, tests, [row["crops"].get(scene) for row in read]) for scene in SCENES}

@@ -17,7 +17,7 @@ from manabi.bundle import Bundle
 from manabi.context import Context
 from manabi.errors import InvalidInputError, ModelNotFoundError
 from manabi.slices.reading import MARKERS, NEAR_MM, Reading
-from manabi.slices.rules import find_by_rules
+from manabi.slices.rules import RuleReading, find_by_rules
 from manabi.slices.stack import AxialStack
 from manabi.store import BundleStore
 from Training.cohort import PHANTOMS
@@ -32,7 +32,10 @@ logger = logging.getLogger(__name__)
 OURS = "Manabi (ours)"
 EVERY_SLICE = "Manabi, every slice"
 ALONE = "Manabi, network alone"
+TRACKING = "Manabi, tracking alone"
 RULES = "Rules (airway and lungs)"
+PARTS = (ALONE, TRACKING)
+"""What ours is made of: shown, but no other method that it could be better than."""
 WHOLE = "whole"
 """The scene of a CT that is not truncated; the others are :data:`Training.experiments.slices_cases.SCENES`."""
 
@@ -47,14 +50,19 @@ Reader = Callable[[AxialStack, bool, RulesMm | None], Reading]
 def open_bundle(bundle: str, seed: int) -> Bundle:
     """A bundle of ours by name or path; raises InvalidInputError where it learned phantoms of the cohort ``seed``."""
     chosen = BundleStore().get(bundle, method="slices")
-    if seed in learned_seeds(chosen):
+    refuse_learned(chosen, seed, "data")
+    return chosen
+
+
+def refuse_learned(bundle: Bundle, seed: int, setting: str) -> None:
+    """Raise InvalidInputError where a bundle learned phantoms of the seed that ``experiment.setting`` tests with."""
+    if seed in learned_seeds(bundle):
         raise InvalidInputError(
-            f"The bundle {chosen.name} learned phantoms of the seed {seed}, which this experiment tests with. Choose "
+            f"The bundle {bundle.name} learned phantoms of the seed {seed}, which this experiment tests with. Choose "
             "another bundle with --set experiment.ours=NAME, train one on other phantoms (python -m Training slices "
             f"--data phantoms:{seed + 1}:600 --output DIR), or test on others with --set "
-            f"experiment.data=phantoms:{seed + 1}:472."
+            f"experiment.{setting}=phantoms:{seed + 1}:472."
         )
-    return chosen
 
 
 def learned_seeds(bundle: Bundle) -> set[int]:
@@ -121,50 +129,59 @@ def read_patient(patients: Patients, index: int, reader: Reader | None, rules: b
     if reader is not None:
         out["arms"], out["search"] = _ours(reader, stack, found.said_mm, case, crops)
     if rules:
-        out["arms"][RULES] = {WHOLE: [placed(case, m, _whole(stack), found.z_mm[m]).to_dict() for m in MARKERS]}
+        out["arms"] |= {name: {WHOLE: rows} for name, rows in tracked(case, stack, found).items()}
     return out
+
+
+def tracked(case: PaperCase, stack: AxialStack, found: RuleReading) -> dict[str, list[dict[str, Any]]]:
+    """The rules' answers on a whole CT, and the slices nearest to what ours takes from the tracking as evidence."""
+    said = [None if not np.isfinite(z) else float(stack.z_mm[stack.nearest(z)]) for z in found.said_mm]
+    slices = {RULES: [found.z_mm[m] for m in MARKERS], TRACKING: said}
+    return {
+        name: [placed(case, m, whole(stack), z).to_dict() for m, z in zip(MARKERS, levels, strict=True)]
+        for name, levels in slices.items()
+    }
 
 
 def _ours(
     reader: Reader, stack: AxialStack, rules: RulesMm, case: PaperCase, crops: Mapping[str, Range]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    whole = _whole(stack)
+    kept_whole = whole(stack)
     started = time.perf_counter()
     quick = reader(stack, False, rules)
     between = time.perf_counter()
     every = reader(stack, True, rules)
     seconds = [round(between - started, 3), round(time.perf_counter() - between, 3)]
-    scenes = {WHOLE: _read(quick, case, whole)}
+    scenes = {WHOLE: reading_answers(quick, case, kept_whole)}
     for scene, kept in crops.items():
         part = cropped(stack, kept)
-        scenes[scene] = _read(reader(part, False, find_by_rules(part).said_mm), case, kept)
+        scenes[scene] = reading_answers(reader(part, False, find_by_rules(part).said_mm), case, kept)
     search = {
         "same": [_same(quick[marker], every[marker]) for marker in MARKERS],
         "evaluated": int(quick.evaluated.sum()),
         "slices": stack.n,
         "seconds": seconds,
     }
-    alone = _read(reader(stack, False, None), case, whole)
-    return {OURS: scenes, EVERY_SLICE: {WHOLE: _read(every, case, whole)}, ALONE: {WHOLE: alone}}, search
+    alone = reading_answers(reader(stack, False, None), case, kept_whole)
+    return {OURS: scenes, EVERY_SLICE: {WHOLE: reading_answers(every, case, kept_whole)}, ALONE: {WHOLE: alone}}, search
 
 
 def _same(first: Any, second: Any) -> bool:
     return first.index == second.index and first.absent == second.absent
 
 
-def _whole(stack: AxialStack) -> Range:
+def whole(stack: AxialStack) -> Range:
+    """First and last position of a stack."""
     return float(stack.z_mm[0]), float(stack.z_mm[-1])
 
 
 def cropped(stack: AxialStack, kept: Range) -> AxialStack:
     """The slices of a stack that lie within a range of positions."""
     inside = np.flatnonzero((stack.z_mm >= kept[0] - 1e-6) & (stack.z_mm <= kept[1] + 1e-6))
-    _, n_rows, n_columns = stack.volume.shape
-    volume = stack.volume.crop((int(inside[0]), 0, 0), (int(inside[-1]) + 1, n_rows, n_columns))
-    return AxialStack.of(volume)
+    return stack.part(int(inside[0]), int(inside[-1]) + 1)
 
 
-def _read(reading: Reading, case: PaperCase, kept: Range) -> list[dict[str, Any]]:
+def reading_answers(reading: Reading, case: PaperCase, kept: Range) -> list[dict[str, Any]]:
     """A reading on the case's 4 mm slices."""
     rows = [(marker, reading[marker]) for marker in MARKERS]
     return [placed(case, marker, kept, one.z_mm, one.confidence, one.absent).to_dict() for marker, one in rows]

@@ -28,6 +28,7 @@ from manabi.failure import Failure
 from manabi.io.lock import locked
 from manabi.method import Method
 from manabi.process_tree import kill_tree, lead_group
+from manabi.volume import Volume
 from manabi.worker import CANCEL_GRACE_S, Heartbeat, Replies, Throttled
 
 LOCK_WAIT_S = 10.0
@@ -90,21 +91,39 @@ def run_case(
     on_progress: Throttled | None = None,
 ) -> None:
     """Read, run and write one case, as ``manabi run`` does; its folder appears whole or not at all."""
-    from manabi.io import read_volume, write_result
+    from manabi.io import write_result
 
     log.hide_paths(job["inputs"].values(), keep=[job["id"]])
     parameters = method.parameters_type.parse(list(job["settings"]))
     context = Context(**request["context"], cancel=cancel, on_progress=on_progress)
-    inputs = {}
-    for name, text in job["inputs"].items():
-        path = Path(text)
-        inputs[name] = read_volume(path, series=request["series"].get(name) if path.is_dir() else None, name=name)
+    inputs: dict[str, Volume] = {}
+    for name in (spec.name for spec in method.inputs if spec.name in job["inputs"]):
+        image = inputs.get(method.inputs[0].name)
+        inputs[name] = read_input(name, job["inputs"][name], request["series"].get(name), image)
     result = method.run(inputs, parameters, context)
     context.check_cancelled()
     write_result(
         result, job["folder"], image_format=request["image_format"], method=method, inputs=inputs,
         overwrite=job["overwrite"],
     )  # fmt: skip
+
+
+def read_input(name: str, text: str, series: str | None, image: Volume | None = None) -> Volume:
+    """One input of a case: a file, a folder, or a series of an archive's index.
+
+    Args:
+        name: of the input.
+        text: its path or reference.
+        series: which series of a folder.
+        image: on whose grid structures of an archive are drawn.
+    """
+    from manabi.archive.reading import is_reference, read_reference
+    from manabi.io import read_volume
+
+    if is_reference(text):
+        return read_reference(text, name, image)
+    path = Path(text)
+    return read_volume(path, series=series if path.is_dir() else None, name=name)
 
 
 def described(error: BaseException) -> dict[str, Any]:

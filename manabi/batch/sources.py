@@ -1,4 +1,4 @@
-"""Finding the cases of a batch: one per file or sub-folder of a folder, or one per row of a CSV."""
+"""Finding the cases of a batch: per file or sub-folder of a folder, per row of a CSV, or in the index of an archive."""
 
 from __future__ import annotations
 
@@ -11,6 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from manabi.archive.choice_csv import ChosenCase, cases_of, is_choice, read_choices
+from manabi.archive.choose import choose
+from manabi.archive.index import Index, is_index
+from manabi.archive.series import archived_series
 from manabi.batch.spreadsheet import Rows, read_rows
 from manabi.errors import InvalidInputError, ManabiError
 from manabi.method import Method
@@ -29,7 +33,8 @@ class Source:
 
     Attributes:
         title: what the user calls it; may hold a patient's name.
-        inputs: absolute path by the method's input name.
+        inputs: absolute path by the method's input name, or a reference into an index of an archive
+            (:func:`manabi.archive.reading.reference`).
         settings: ``key=value`` texts of this case alone.
         problem: why it cannot be run, or empty.
     """
@@ -74,10 +79,10 @@ class Found:
 
 
 def find_cases(source: Path, method: Method[Any], patterns: Mapping[str, str], output: Path) -> Found:
-    """The cases of a folder or a CSV, in the order of their names or rows.
+    """The cases of a folder, a CSV or the index of an archive, in the order of their names or rows.
 
     Args:
-        source: folder or CSV.
+        source: folder, CSV, or index, from which the method's rules choose.
         method: whose inputs are looked for.
         patterns: glob pattern within a case's folder, per input name.
         output: the batch's own folder; neither it nor what it lies in is a case.
@@ -100,9 +105,13 @@ def _found(source: Path, method: Method[Any], patterns: Mapping[str, str], outpu
     if source.is_dir():
         return _in_folder(source.resolve(), method, patterns, output.resolve())
     if source.is_file() and source.suffix.lower() in (".csv", ".tsv", ".txt"):
-        return Found(_in_table(source, method))
+        return _in_table(source, method)
+    if source.is_file() and is_index(source):
+        return _in_archive(source, method)
     if source.exists():
-        raise InvalidInputError(f"{source} is neither a folder nor a CSV. For one image, use: manabi run")
+        raise InvalidInputError(
+            f"{source} is neither a folder, nor a CSV, nor an index of an archive. For one image, use: manabi run"
+        )
     raise InvalidInputError(f"There is no file or folder {source}. Check the path.")
 
 
@@ -221,12 +230,43 @@ def _refuse_series(images: Sequence[Path]) -> None:
         )
 
 
+# --- an archive ---------------------------------------------------------------------------------------------------
+
+
+def _in_archive(path: Path, method: Method[Any]) -> Found:
+    """What the method's rules choose from an index."""
+    with Index.opened(path) as index:
+        choices = choose(archived_series(index.files()), method)
+        complete = index.is_complete()
+    used = sum(choice.use for choice in choices)
+    notes = [f"{used} of the {len(choices)} series of the archive were chosen by rules. See why: manabi choose"]
+    if not complete:
+        notes.append("The index is not complete: its last run was stopped. Run manabi index again.")
+    return _chosen(cases_of(choices, path), "No series of the archive fits. See why: manabi choose", notes)
+
+
+def _chosen(cases: Sequence[ChosenCase], otherwise: str, notes: Sequence[str] = ()) -> Found:
+    """The cases of a choice; raises InvalidInputError where there are none."""
+    if not cases:
+        raise InvalidInputError(otherwise)
+    return Found([Source(c.name, tuple(c.inputs.items()), c.settings, c.problem) for c in cases], 0, tuple(notes))
+
+
 # --- a table ------------------------------------------------------------------------------------------------------
 
 
-def _in_table(path: Path, method: Method[Any]) -> list[Source]:
-    """One case per row; columns named as inputs hold paths, those named as parameters hold settings."""
+def _in_table(path: Path, method: Method[Any]) -> Found:
+    """One case per row; columns named as inputs hold paths, those named as parameters hold settings.
+
+    A table that ``manabi choose`` has written holds one case per name, of the series that are to be used.
+    """
     given, columns = read_rows(path)
+    if is_choice(columns):
+        return _chosen(read_choices(path, method), "The table says yes to no series. Set use to yes for some.")
+    return Found(_paths_in_table(path, given, columns, method))
+
+
+def _paths_in_table(path: Path, given: Rows, columns: Sequence[str], method: Method[Any]) -> list[Source]:
     names = [spec.name for spec in method.inputs]
     fields = [f.name for f in dataclasses.fields(method.parameters_type)]
     rows, known = _renamed(given, columns, [CASE_COLUMN, *names, *fields])

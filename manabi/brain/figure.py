@@ -15,7 +15,7 @@ from manabi.volume import Volume
 
 
 def draw_result(inputs: Mapping[str, Volume], result: Result, folder: Path) -> list[Path]:
-    """Draw a result as a PNG of 1600 pixels in width; which task it is of is seen from what it holds.
+    """Draw a result as PNGs of 1600 pixels in width; which task it is of is seen from what it holds.
 
     Everything is in radiological convention and true proportions, whatever way the input's array runs. No file name,
     date or other text of the patient is shown. A figure that is there already is replaced.
@@ -23,8 +23,8 @@ def draw_result(inputs: Mapping[str, Volume], result: Result, folder: Path) -> l
     Args:
         inputs: the method's; ``image``, and of a propagation ``painted``.
         result: of BrainSeg on them.
-        folder: gets ``structures.png``, ``propagated.png``, ``contrast.png`` or ``features.png``; a list of layers is
-            no picture.
+        folder: gets ``structures.png`` (and ``contrast.png`` where the second contrast was computed),
+            ``propagated.png``, ``contrast.png`` or ``features.png``; a list of layers is no picture.
 
     Raises:
         InvalidInputError: where the result is not one of BrainSeg, or not of these inputs.
@@ -33,7 +33,8 @@ def draw_result(inputs: Mapping[str, Volume], result: Result, folder: Path) -> l
         return []
     scene = Scene.of(inputs["image"], result)
     if "structures" in result.labelmaps:
-        return [draw_structures(scene, folder / "structures.png")]
+        drawn = [draw_structures(scene, folder / "structures.png")]
+        return [*drawn, draw_contrast(scene, folder / "contrast.png")] if "unknowable" in result.volumes else drawn
     if "propagated" in result.labelmaps:
         return [draw_propagated(scene, inputs, folder / "propagated.png")]
     if "unknowable" in result.volumes:

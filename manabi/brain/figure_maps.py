@@ -39,7 +39,7 @@ FAINT = 99.5
 
 def draw_contrast(scene: Scene, path: Path) -> Path:
     """Source, synthetic image and what cannot be known; see :func:`manabi.brain.figure.draw_result`."""
-    name = next(key for key in scene.result.volumes if key != "unknowable")
+    name = next(key for key in scene.result.volumes if key.startswith("synthetic"))
     made = np.asarray(scene.layer(scene.result.volumes[name]), np.float32)
     unknown = np.asarray(scene.layer(scene.result.volumes["unknowable"]), np.float32)
     page = report_page(scene)

@@ -17,10 +17,12 @@ from manabi.loaded import LoadedNetworks
 from manabi.method import InputSpec, Method
 from manabi.parameters import Parameters
 from manabi.result import Cell, Result, Table
+from manabi.series_rule import SeriesRule
 from manabi.volume import Volume
 
 if TYPE_CHECKING:
     from manabi.brain.segment import Found
+    from manabi.brain.synthetic import Computed
     from manabi.bundle import Bundle
 
 IMPORTED_AHEAD = ("manabi.brain.segment", "manabi.brain.report", "manabi.inference", "scipy.ndimage", "SimpleITK")
@@ -52,6 +54,9 @@ class BrainParameters(Parameters):
         default="cerebrum", metadata={"help": "structure that feature maps are ordered for"}
     )
     count: int = field(default=8, metadata={"help": "how many feature maps", "low": 1, "high": 64})
+    synthetic_second: str = field(
+        default="", metadata={"help": "model that computes a missing second contrast for structures; empty for none"}
+    )
 
     def __post_init__(self) -> None:
         """Check the list of structures."""
@@ -98,6 +103,19 @@ class BrainSeg(Method[BrainParameters]):
     parameters_type: ClassVar[type[Parameters]] = BrainParameters
     phantom: ClassVar[str] = "brain"
     default_bundle: ClassVar[str | None] = "brain-default"
+    series_rules: ClassVar[Mapping[str, SeriesRule]] = {
+        "image": SeriesRule(
+            regions=("head",), without=(r"\bphase\b", r"spectro", r"field ?map", r"\bb1 ?map"),
+            contrasts=(
+                "T1", "FLAIR", "T2", "T1 with contrast agent", "proton density", "heavily T2", "susceptibility",
+                "unknown", "angiography",
+            ),
+            least_slices=12, least_extent_mm=80.0, most_spacing_mm=8.0, best_spacing_mm=(0.5, 1.5),
+        ),
+        "second": SeriesRule(
+            regions=("head", "neck"), contrasts=("angiography",), least_slices=12, automatic=False,
+        ),
+    }  # fmt: skip
     alert_prefixes: ClassVar[tuple[str, ...]] = (
         "Check the ", "Not like the training images", "The field of view", "Synthetic image",
     )  # fmt: skip
@@ -121,34 +139,65 @@ class BrainSeg(Method[BrainParameters]):
     def _structures(self, inputs: dict[str, Volume], parameters: BrainParameters, context: Context) -> Result:
         from manabi.brain import report, segment
 
-        found, settings = self._found(inputs, parameters, context)
-        context.progress(0.8, "Cleaning")
-        notes = segment.tidy(found, context)
-        context.progress(0.86, "Back to the image")
-        known = settings.structures
-        wanted = tuple(name for name in parameters.wanted() if name in known)
-        drawn = "vessels" in parameters.wanted() and "vessels" not in known
-        if not wanted and not drawn:
-            raise InvalidInputError(
-                f"This model finds {', '.join(settings.structures)}, not {', '.join(parameters.wanted())}. "
-                "Choose other structures or another model."
-            )
-        labels, confidence = segment.on_grid(found, inputs["image"].grid, known if drawn else wanted, context)
-        if drawn:
-            labels, confidence, wanted, note = self._drawn_vessels(labels, confidence, inputs, wanted, context)
-            notes.append(note)
-        context.progress(0.95, "Measuring")
+        with context.span(0.0, 0.3 if parameters.synthetic_second else 0.0):
+            computed = self._second(inputs, parameters.synthetic_second, context)
+        with context.span(0.3 if computed else 0.0, 1.0):
+            found, settings = self._found(inputs, computed, parameters.fine, context)
+            context.progress(0.8, "Cleaning")
+            notes = segment.tidy(found, context)
+            context.progress(0.86, "Back to the image")
+            labels, confidence, wanted, drawn = self._on_grid(found, settings, inputs, computed, parameters, context)
+            context.progress(0.95, "Measuring")
+        guessed = computed.guessed(labels) if computed and "vessels" in wanted else None
         rows = report.measure(labels, confidence, wanted)
         strange = report.strangeness_text(found.strangeness, settings.strangest)
         alerts = report.alerts(rows, parameters.min_confidence, strange, found.disagreement)
+        alerts += computed.texts(guessed) if computed else []
         return Result(
-            volumes={"confidence": confidence},
+            volumes={"confidence": confidence, **(computed.volumes if computed else {})},
             labelmaps={"structures": report.labelled(labels, wanted)},
             tables={"volumes": report.volumes_table(rows)},
             plots={"volumes": report.volumes_plot(rows)},
-            measurements=report.measurements(rows, alerts),
-            warnings=[*alerts, *notes, *_not_found(parameters.wanted(), (*known, "vessels"))],
+            measurements={**report.measurements(rows, alerts), **_guess(guessed)},
+            warnings=[*alerts, *notes, *drawn, *_not_found(parameters.wanted(), (*settings.structures, "vessels"))],
         )
+
+    def _second(self, inputs: Mapping[str, Volume], name: str, context: Context) -> Computed | None:
+        """The second contrast computed from the image by the bundle of this name; None where none is asked for."""
+        from manabi.brain.contrast import Settings, synthesise
+        from manabi.brain.synthetic import Computed
+
+        if not name:
+            return None
+        if "second" in inputs:
+            raise InvalidInputError("A second contrast was given: leave out either it or synthetic_second.")
+        bundle, network = self._network(context, CONTRAST_BUNDLE, chosen=name)
+        context.progress(0.0, "Computing the second contrast")
+        settings = Settings.of(bundle.facts.get("brain", {}))
+        return Computed(synthesise(inputs["image"], network, settings, context), f"{bundle.name} {bundle.version}")
+
+    def _on_grid(
+        self, found: Found, settings: Any, inputs: Mapping[str, Volume], computed: Computed | None,
+        parameters: BrainParameters, context: Context,
+    ) -> tuple[Volume, Volume, tuple[str, ...], list[str]]:  # fmt: skip
+        """Labels and confidence on the image's grid, which structures they hold, and what is said of vessels."""
+        from manabi.brain import segment
+
+        known, asked = settings.structures, parameters.wanted()
+        wanted = tuple(name for name in asked if name in known)
+        drawn = "vessels" in asked and "vessels" not in known
+        if not wanted and not drawn:
+            raise InvalidInputError(
+                f"This model finds {', '.join(known)}, not {', '.join(asked)}. "
+                "Choose other structures or another model."
+            )
+        labels, confidence = segment.on_grid(found, inputs["image"].grid, known if drawn else wanted, context)
+        notes = []
+        if drawn:
+            shown = {**inputs, **({"second": computed.made.volume} if computed else {})}
+            labels, confidence, wanted, note = self._drawn_vessels(labels, confidence, shown, wanted, context)
+            notes.append(note)
+        return labels, computed.doubted(labels, confidence) if computed else confidence, wanted, notes
 
     @staticmethod
     def _drawn_vessels(
@@ -171,14 +220,22 @@ class BrainSeg(Method[BrainParameters]):
             raise InvalidInputError(f"{note} Choose other structures, another model, or an angiography.")
         return kept(labels, wanted), confidence, wanted, note
 
-    def _found(self, inputs: dict[str, Volume], parameters: BrainParameters, context: Context) -> tuple[Found, Any]:
-        """What the networks find in one contrast, or in two together."""
+    def _found(
+        self, inputs: Mapping[str, Volume], computed: Computed | None, fine: bool, context: Context
+    ) -> tuple[Found, Any]:
+        """What the networks find in one contrast, or in two together.
+
+        A computed contrast is looked at only by a network that finds vessels itself: of the rest of the brain it tells
+        nothing that the image does not.
+        """
         from manabi.brain import segment
         from manabi.brain.prepare import prepare
 
         bundle, network = self._network(context, self.default_bundle)
         settings = segment.Settings.of(bundle.facts.get("brain", {}), bundle.precision)
         images = [inputs[name] for name in ("image", "second") if name in inputs]
+        if computed and "vessels" in settings.structures:
+            images.append(computed.made.volume)
         results = []
         for number, volume in enumerate(images):
             low = 0.02 + 0.76 * number / len(images)
@@ -188,14 +245,16 @@ class BrainSeg(Method[BrainParameters]):
                 for text in prepared.warnings:
                     context.warn(text)
                 with context.span(0.1, 1.0):
-                    results.append(segment.find(prepared, network, settings, parameters.fine, context))
+                    results.append(segment.find(prepared, network, settings, fine, context))
         return (results[0] if len(results) == 1 else segment.combined(results[0], results[1])), settings
 
-    def _network(self, context: Context, default: str | None, warn: bool = True) -> tuple[Bundle, Any]:
-        """The bundle to use and its network, loaded once per process."""
+    def _network(
+        self, context: Context, default: str | None, warn: bool = True, chosen: str = ""
+    ) -> tuple[Bundle, Any]:
+        """The bundle to use and its network, loaded once per process; ``chosen`` goes before the run's bundle."""
         from manabi.store import BundleStore
 
-        bundle = BundleStore().get(context.bundle or default or "", method=self.name)
+        bundle = BundleStore().get(chosen or context.bundle or default or "", method=self.name)
         self.check_bundle(bundle)
         kind = "translation" if default == CONTRAST_BUNDLE else "structures"
         made_for = bundle.facts.get("brain", {}).get("kind", "structures")
@@ -279,6 +338,11 @@ def true_volume(truth: Mapping[str, Cell], structure: str, side: str) -> float |
     parts = [truth.get(f"volume_{one}{structure}_ml") for one in sides]
     numbers = [float(part) for part in parts if isinstance(part, (int, float))]
     return sum(numbers) if len(numbers) == len(parts) else None
+
+
+def _guess(share: float | None) -> dict[str, Cell]:
+    """Measurement of a run whose second contrast was computed."""
+    return {} if share is None else {"vessels_unknowable_share": round(share, 4)}
 
 
 def _not_found(wanted: tuple[str, ...], known: tuple[str, ...]) -> list[str]:

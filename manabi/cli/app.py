@@ -111,7 +111,10 @@ def run(
 def batch(
     method: Annotated[str, typer.Argument(metavar="METHOD", help="Name of the method; see: manabi list")],
     source: Annotated[
-        Path, typer.Argument(metavar="SOURCE", help="Folder with a file or sub-folder per case, or a CSV of cases.")
+        Path,
+        typer.Argument(
+            metavar="SOURCE", help="Folder with a file or sub-folder per case, a CSV of cases, or an archive's index."
+        ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the results; continued where begun.")],
     pattern: Annotated[
@@ -187,6 +190,39 @@ def bench(
     from manabi.cli import bench as command
 
     command.bench(names or [])
+
+
+@app.command()
+def index(
+    source: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="Folder of anything, a DICOMDIR, or a .txt with a path per line.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The index; brought up to date where it is there.")] = (
+        Path("archive.sqlite")
+    ),
+    damaged: Annotated[
+        Path | None, typer.Option("--damaged", help="Also write a list of the DICOM files that are damaged.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Index a DICOM archive; running it again reads only what is new or changed."""
+    from manabi.cli import archive
+
+    archive.index(source, output, damaged, as_json)
+
+
+@app.command()
+def choose(
+    method: Annotated[str, typer.Argument(metavar="METHOD", help="Name of the method; see: manabi list")],
+    source: Annotated[Path, typer.Argument(metavar="INDEX", help="What manabi index has written.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The table (CSV) to write.")] = Path("choice.csv"),
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a table that is there.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Choose the series of an archive that a method takes, and say why, as a table to edit."""
+    from manabi.cli import archive
+
+    archive.choose(method, source, output, overwrite, as_json)
 
 
 @app.command()

@@ -32,7 +32,7 @@ def demo(
     check_output(output, overwrite)
     parameters = method.parameters_type.parse(list(settings))
     phantom = registry.phantom(method.phantom)
-    drawn = phantom.sample_parameters(case_rng(seed, 0))
+    drawn = phantom.sample_parameters(case_rng(seed, 0), **phantom.shown)
     with log.reserved_stdout(as_json):
         case = _render(phantom, drawn, Context(device=device, seed=seed))
         inputs, pair = _inputs(method, phantom, drawn, case)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from manabi.errors import DependencyError, InvalidInputError, ManabiError
+from manabi.errors import InvalidInputError, ManabiError
 from manabi.io.atomic import atomic_file
 from manabi.volume import Volume
 
@@ -36,7 +36,6 @@ def read_volume(path: Path | str, *, series: str | None = None, name: str = "vol
     Raises:
         InvalidInputError: where the file is missing, empty, damaged, 4-D, in colour, or of an unknown format.
         GeometryError: where its place in space cannot be known.
-        DependencyError: for FreeSurfer's formats without nibabel.
     """
     path = _existing(Path(path))
     suffix = _suffix(path)
@@ -49,7 +48,9 @@ def read_volume(path: Path | str, *, series: str | None = None, name: str = "vol
     if suffix in (".nrrd", ".nhdr", ".mha", ".mhd"):
         return _read_itk(path, name)
     if suffix in (".mgz", ".mgh"):
-        return _read_freesurfer(path, name)
+        from manabi.io.freesurfer import read_freesurfer
+
+        return read_freesurfer(path, name)
     if suffix in RADIOGRAPHS:
         from manabi.io.radiograph import read_radiograph
 
@@ -221,25 +222,6 @@ def _nrrd_warnings(path: Path) -> list[str]:
             "left, rows to the back and slices upwards. Left and right may be swapped."
         ]
     return []
-
-
-def _read_freesurfer(path: Path, name: str) -> Volume:
-    """FreeSurfer's MGH through nibabel, where it is installed."""
-    try:
-        import nibabel
-    except ImportError as error:
-        raise DependencyError(
-            "Reading .mgz and .mgh needs nibabel. Install it (pip install nibabel), or convert the file to .nii.gz."
-        ) from error
-    try:
-        image = nibabel.freesurfer.load(path)
-        array = np.asanyarray(image.dataobj)
-    except (nibabel.filebasedimages.ImageFileError, OSError, EOFError, ValueError) as error:
-        raise InvalidInputError(f"{path} is damaged or not what its name says. Copy or export it again.") from error
-    array = array[..., 0] if array.ndim == 4 and array.shape[3] == 1 else array
-    if array.ndim != 3:
-        raise InvalidInputError(f"{path} holds {array.shape[3]} volumes (4-D); expected one. Save the one you need.")
-    return Volume(array.transpose(2, 1, 0), image.affine, name=name).straightened()
 
 
 def _write_itk(image: sitk.Image, path: Path) -> None:

@@ -14,6 +14,7 @@ from manabi.method import InputSpec, Method
 from manabi.mvct.parameters import MVCTParameters
 from manabi.parameters import Parameters
 from manabi.result import Result, Table
+from manabi.series_rule import SeriesRule
 from manabi.volume import Volume
 
 if TYPE_CHECKING:
@@ -25,6 +26,11 @@ if TYPE_CHECKING:
 
 CBCT_BUNDLE = "mvct-cbct"
 """Taken for image=cbct where no bundle is named."""
+IN_ROOM = (
+    r"mvct|megavolt|tomotherapy|tomo ?image|\bctrue\b",
+    r"cbct|cone ?beam|\bxvi\b|\bobi\b|on board imager|halcyon|kilovoltage ?cb",
+)
+"""What scans of a treatment room are called; patterns for the choice from an archive."""
 WITHOUT_BUNDLE = ("polynomial", "nlm", "bm3d")
 """Converters that need none."""
 IMPORTED_AHEAD = (
@@ -57,6 +63,10 @@ class MVCTConvert(Method[MVCTParameters]):
     parameters_type: ClassVar[type[Parameters]] = MVCTParameters
     phantom: ClassVar[str] = "head_neck"
     default_bundle: ClassVar[str | None] = "mvct-default"
+    series_rules: ClassVar[Mapping[str, SeriesRule]] = {
+        "ct": SeriesRule(needs=IN_ROOM, derived=True, every=True, least_slices=5),
+        "reference": SeriesRule(without=IN_ROOM, least_slices=5, automatic=False),
+    }
     alert_prefixes: ClassVar[tuple[str, ...]] = (
         "Out of the training range", "Metal", "Truncated field of view", "Do not use", "HU check",
         "Another kind of image", "Possible distortion", "Tilted slices", "The values do not look like Hounsfield units",

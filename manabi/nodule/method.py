@@ -15,6 +15,7 @@ from manabi.method import InputSpec, Method
 from manabi.nodule.parameters import NoduleParameters
 from manabi.parameters import Parameters
 from manabi.result import Cell, Result, Table
+from manabi.series_rule import SeriesRule
 from manabi.volume import Volume
 
 if TYPE_CHECKING:
@@ -57,6 +58,9 @@ class NoduleSynth(Method[NoduleParameters]):
     parameters_type: ClassVar[type[Parameters]] = NoduleParameters
     phantom: ClassVar[str] = "radiograph"
     default_bundle: ClassVar[str | None] = "nodule-default"
+    series_rules: ClassVar[Mapping[str, SeriesRule]] = {
+        "radiograph": SeriesRule(modalities=("DX", "CR", "RG"), regions=("chest",), frontal=True, every=True)
+    }
     alert_prefixes: ClassVar[tuple[str, ...]] = (
         "Synthetic", "Not a frontal", "Check ", "Spacing unknown", "Polarity", "Unlike the training", "A child",
         MIRRORED,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -40,7 +40,9 @@ class Phantom(ABC, Generic[P]):
     name: ClassVar[str]
     parameters_type: ClassVar[type]
     method: ClassVar[str]
-    """Name of the method whose sample data this is."""
+    """Name of the method whose sample data this is; empty for a phantom whose method is still to come."""
+    shown: ClassVar[Mapping[str, Any]] = {}
+    """Choices of the patient that ``manabi demo`` shows, so that a first look shows what the method is about."""
 
     @abstractmethod
     def sample_parameters(self, rng: np.random.Generator, **choices: Any) -> P:

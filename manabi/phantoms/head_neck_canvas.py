@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from manabi.phantoms.brain_shapes import Points
 from manabi.phantoms.head_neck_shapes import Body
-from manabi.phantoms.head_neck_tissues import METAL, TISSUES
+from manabi.phantoms.head_neck_tissues import METAL, TISSUES, Tissue
 from manabi.phantoms.thorax_canvas import Box, edge
 
 SEARCH_MM = 8.0
@@ -41,6 +42,7 @@ class Canvas:
         label: label of the tissue that fills most of the voxel.
         fields: random textures of mean 0 and standard deviation 1.
         limit: share of each voxel below the skin, within which bodies are painted; None for everywhere.
+        tissues: what can be painted, by name; those of the head and neck unless given.
     """
 
     points: Points
@@ -51,6 +53,7 @@ class Canvas:
     fields: dict[str, Tensor] = field(default_factory=dict)
     metal: dict[str, Tensor] = field(default_factory=dict)
     limit: Tensor | None = None
+    tissues: Mapping[str, Tissue] = field(default_factory=lambda: TISSUES)
 
     @classmethod
     def empty(cls, points: Points, spacing_mm: tuple[float, float, float], rng: np.random.Generator,
@@ -115,7 +118,7 @@ class Canvas:
 
         Args:
             body: the body.
-            tissue: a key of :data:`manabi.phantoms.head_neck_tissues.TISSUES`.
+            tissue: a key of ``tissues``.
             both: also its mirror image.
             hu: another density than the tissue's.
             free: also through the skin.
@@ -130,7 +133,7 @@ class Canvas:
 
     def fill(self, share: Tensor, tissue: str, box: Box, hu: float | None = None) -> None:
         """Replace a share of each voxel of a box by a tissue."""
-        kind = TISSUES[tissue]
+        kind = self.tissues[tissue]
         density: Tensor | float = kind.hu if hu is None else hu
         for name, amplitude in kind.texture:
             density = density + amplitude * self.fields[name][box]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
@@ -23,6 +22,7 @@ from manabi.phantoms.head_neck_parameters import HeadNeckParameters
 from manabi.phantoms.head_neck_pose import slices
 from manabi.phantoms.head_neck_render import TissueMaps, tissue_maps
 from manabi.phantoms.head_neck_tissues import LESION, METAL, SEGMENTS
+from manabi.phantoms.side_by_side import side_by_side
 from manabi.result import Cell, Labelmap
 from manabi.volume import Volume
 
@@ -72,15 +72,8 @@ def render_all(parameters: Sequence[HeadNeckParameters], context: Context) -> li
 
 
 def painted(parameters: Sequence[HeadNeckParameters], device: torch.device) -> list[TissueMaps]:
-    """Tissue maps of patients, on one thread each, as many small operations share threads badly."""
-    threads = torch.get_num_threads()
-    workers = min(threads, len(parameters)) if device.type == "cpu" else 1
-    torch.set_num_threads(1)
-    try:
-        with ThreadPoolExecutor(max(workers, 1)) as pool:
-            return list(pool.map(lambda one: tissue_maps(one, device), parameters))
-    finally:
-        torch.set_num_threads(threads)
+    """Tissue maps of patients, on one thread each."""
+    return side_by_side(lambda one: tissue_maps(one, device), parameters, device)
 
 
 def _scanned(parameters: HeadNeckParameters, maps: TissueMaps, device: torch.device, context: Context) -> Case:

@@ -7,8 +7,8 @@ detector adds noise. Nodules are put into the chest, not into the picture.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -23,6 +23,7 @@ class RadiographPhantom(Phantom[RadiographParameters]):
     name = "radiograph"
     parameters_type = RadiographParameters
     method = "nodule"
+    shown: ClassVar[Mapping[str, Any]] = {"nodules": 1, "diameter_mm": 24.0, "density": "solid"}
 
     def sample_parameters(self, rng: np.random.Generator, **choices: Any) -> RadiographParameters:
         """Draw one film.

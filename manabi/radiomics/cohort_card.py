@@ -98,7 +98,8 @@ def _limits(study: Study, about: About) -> list[str]:
         "",
         "- Not validated on patients of another centre or time. Intervals are of the patients, with the folds' models",
         "  as they are; they are not adjusted for the number of comparisons.",
-        "- A patient outside the training patients' range gets a warning; the prediction is then an extrapolation.",
+        "- A patient further from the training patients than 95 % of them are from the others gets a warning; the",
+        "  prediction is then an extrapolation. Of patients of the same kind about one in twenty gets it.",
     ]
     if about.simulated:
         lines.append(SIMULATED)

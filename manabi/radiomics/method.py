@@ -16,6 +16,7 @@ from manabi.parameters import Parameters
 from manabi.radiomics.parameters import RadiomicsParameters
 from manabi.radiomics.segments import NamedLabels
 from manabi.result import Cell, Result, Table
+from manabi.series_rule import SeriesRule
 from manabi.volume import Volume
 
 if TYPE_CHECKING:
@@ -60,6 +61,10 @@ class RadiomicsSurvival(Method[RadiomicsParameters]):
     parameters_type: ClassVar[type[Parameters]] = RadiomicsParameters
     phantom: ClassVar[str] = "tumour"
     default_bundle: ClassVar[str | None] = "radiomics-default"
+    series_rules: ClassVar[Mapping[str, SeriesRule]] = {
+        "image": SeriesRule(),
+        "mask": SeriesRule(modalities=("SEG", "RTSTRUCT"), refers_to="image"),
+    }
     alert_prefixes: ClassVar[tuple[str, ...]] = (
         "Outside the cohort", "No better than", "Clinical values are missing", "Features could not be computed",
         "No features of", "Check the ",
@@ -156,6 +161,7 @@ class RadiomicsSurvival(Method[RadiomicsParameters]):
         context.progress(0.92, "Comparing with the cohort")
         found = [predict.predict(model, one, clinical, parameters.centre, context) for one in measured]
         said = [text for one in found for text in predict.alerts(one)] + said
+        note = [*note, *(text for one in found for text in predict.range_notes(one))]
         result.tables = {
             "risk": predict.risk_table(found), "contributions": predict.contributions_table(found),
             **_survival_tables(found, model), **result.tables,

@@ -155,18 +155,24 @@ def alerts(prediction: Prediction) -> list[str]:
             f"Outside the cohort: {prediction.segment} is further from the mean training patient than "
             f"{found.percentile:.0f} % of them are; the prediction is an extrapolation."
         )
-    elif found.beyond:
-        worst = max(found.beyond, key=lambda name: abs(found.beyond[name]))
-        said.append(
-            f"Outside the cohort: {len(found.beyond)} of the values of {prediction.segment} lie beyond all training "
-            f"patients' ({worst})."
-        )
     if found.unknown:
         said.append(
             f"Features could not be computed for {prediction.segment}: {', '.join(found.unknown)}; the cohort's median "
             "was taken."
         )
     return said
+
+
+def range_notes(prediction: Prediction) -> list[str]:
+    """What to add of values beyond the training range where the patient as a whole is no stranger to the cohort."""
+    found = prediction.outside
+    if found.far or not found.beyond:
+        return []
+    worst = max(found.beyond, key=lambda name: abs(found.beyond[name]))
+    return [
+        f"{len(found.beyond)} of {found.columns} inputs of {prediction.segment} lie beyond those of all training "
+        f"patients ({worst}); as a whole the patient lies within the cohort."
+    ]
 
 
 def verdict_alerts(verdict: Verdict) -> list[str]:

@@ -26,6 +26,8 @@ FIBROSIS_REACH = 3
 """How far off such a part may be, in voxels along each axis, and how often parts of parts are added."""
 LOWEST_AREA_MM2 = 20.0
 """A slice counts as the lowest with more lung than this: the sulcus behind the diaphragm is a sliver (our choice)."""
+SHARE_HU = (-50.0, -800.0)
+"""A voxel of the first is no lung, one of the second is all lung, between them it is partly so (our choice)."""
 EDGE_AREA_MM2 = 300.0
 """With more lung than this in the image's last slice, the lung goes on beyond it."""
 
@@ -113,6 +115,42 @@ def ends(area_mm2: np.ndarray) -> tuple[int | None, int | None, tuple[str, ...]]
         lowest = None
         notes.append(LOWER_END)
     return top, lowest, tuple(notes)
+
+
+def aerated_area(array: np.ndarray, lungs: np.ndarray, slices: slice, pixel_mm2: float) -> np.ndarray:
+    """Area of lung in some slices, mm², counted in shares of voxels: those at the edge are partly lung.
+
+    Args:
+        array: ``(n, rows, columns)`` Hounsfield units.
+        lungs: their mask; voxels straight beside it count too.
+        slices: which.
+        pixel_mm2: area of a voxel in the slice.
+    """
+    around = slice(max(slices.start - 1, 0), slices.stop + 1)
+    near = _spread(lungs[around], 1)[slices.start - around.start :][: slices.stop - slices.start]
+    solid, full = SHARE_HU
+    share = np.clip((solid - array[slices][: len(near)].astype(np.float32)) / (solid - full), 0.0, 1.0)
+    return np.asarray((share * near).sum(axis=(1, 2)) * pixel_mm2)
+
+
+def end_mm(area_mm2: np.ndarray, z_mm: np.ndarray) -> float:
+    """Where the first slices with lung begin, between slices: where the area passes 50 mm²; NaN where it never does.
+
+    The root of the area is interpolated: the width of a tapering end changes evenly.
+
+    Args:
+        area_mm2: ``(n,)`` lung in each slice, in the order in which the end is looked for.
+        z_mm: ``(n,)`` positions of the slices.
+    """
+    inside = np.flatnonzero(area_mm2 > APEX_AREA_MM2)
+    if not len(inside):
+        return float("nan")
+    k = int(inside[0])
+    if k == 0:
+        return float(z_mm[0])
+    width = np.sqrt(area_mm2[k - 1 : k + 1])
+    share = (np.sqrt(APEX_AREA_MM2) - width[0]) / (width[1] - width[0])
+    return float(z_mm[k - 1] + share * (z_mm[k] - z_mm[k - 1]))
 
 
 def _last(flags: np.ndarray) -> int | None:

@@ -16,6 +16,7 @@ from manabi.loaded import LoadedNetworks
 from manabi.method import InputSpec, Method
 from manabi.parameters import Parameters
 from manabi.result import Cell, Result, Table
+from manabi.series_rule import SeriesRule
 from manabi.slices.reading import MARKERS
 from manabi.volume import Volume
 
@@ -82,6 +83,13 @@ class SliceMarker(Method[SliceParameters]):
     parameters_type: ClassVar[type[Parameters]] = SliceParameters
     phantom: ClassVar[str] = "thorax"
     default_bundle: ClassVar[str | None] = "slices-default"
+    series_rules: ClassVar[Mapping[str, SeriesRule]] = {
+        "ct": SeriesRule(
+            regions=("chest", "heart"), without=(r"\bbone\b", r"\bperfusion", r"\bbolus", r"\bmonitor"),
+            orientations=("axial", "coronal", "sagittal"), least_extent_mm=80.0, most_spacing_mm=10.0,
+            best_spacing_mm=(1.0, 3.0),
+        )
+    }  # fmt: skip
     alert_prefixes: ClassVar[tuple[str, ...]] = ("Check the ", "Not in the image", "No lungs", "The values do not look")
 
     def __init__(self) -> None:

@@ -95,6 +95,11 @@ class AxialStack:
         half = self.spacing_mm / 2
         return bool(self.z_mm[0] - half <= z_mm <= self.z_mm[-1] + half)
 
+    def part(self, first: int, last: int) -> AxialStack:
+        """The slices from ``first`` up to, not including, ``last`` as a stack of their own."""
+        _, n_rows, n_columns = self.volume.shape
+        return AxialStack.of(self.volume.crop((first, 0, 0), (last, n_rows, n_columns)))
+
     def like(self, array: np.ndarray) -> AxialStack:
         """The same slices with other values."""
         return replace(self, volume=self.volume.like(array))

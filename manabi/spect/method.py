@@ -17,6 +17,7 @@ from manabi.loaded import LoadedNetworks
 from manabi.method import InputSpec, Method
 from manabi.parameters import Parameters
 from manabi.result import Cell, Result, Table
+from manabi.series_rule import SeriesRule
 from manabi.spect.template import REGIONS
 from manabi.volume import Volume
 
@@ -28,6 +29,13 @@ if TYPE_CHECKING:
 PAPER_BUNDLE = "spect-paper-unet4"
 IMPORTED_AHEAD = ("manabi.spect.denoise", "manabi.spect.report", "scipy.ndimage", "scipy.optimize", "SimpleITK")
 """What a run imports; together they take a second."""
+IOFLUPANE = (r"dat ?scan|ioflupane|fp ?cit|\bdat\b|ダット|ドパミン", r"striat|dopamin|123 ?i\b|\bi ?123")
+"""What scans of the dopamine transporter are called; patterns for the choice from an archive."""
+OTHER_SPECT = (
+    r"perfus|hmpao|\becd\b|\bimp\b|mibg|xenon|tl ?201|tektro|\bmu ?map|ac ?map|transmission|scatter|血流",
+)
+"""What other scans of the head, and parts of a scan that are none, are called."""
+FULL_TIME = (r"\b(?:2[05]|30) ?min", r"full ?time")
 NOISE_MARGIN = 1.25
 """Input noise outside the training range by this factor is flagged (our choice)."""
 
@@ -83,6 +91,17 @@ class SPECTDenoise(Method[SPECTParameters]):
     parameters_type: ClassVar[type[Parameters]] = SPECTParameters
     phantom: ClassVar[str] = "striatum"
     default_bundle: ClassVar[str | None] = "spect-default"
+    series_rules: ClassVar[Mapping[str, SeriesRule]] = {
+        "spect": SeriesRule(
+            modalities=("NM",), regions=("head",), image_types=("RECON",), derived=True,
+            without=(*OTHER_SPECT, *FULL_TIME), prefers=(r"\b5 ?min", *IOFLUPANE),
+            least_slices=16, least_extent_mm=80.0, most_spacing_mm=8.0,
+        ),
+        "full_time": SeriesRule(
+            modalities=("NM",), regions=("head",), image_types=("RECON",), derived=True, needs=FULL_TIME,
+            without=OTHER_SPECT, prefers=IOFLUPANE, least_slices=16, automatic=False,
+        ),
+    }  # fmt: skip
     alert_prefixes: ClassVar[tuple[str, ...]] = (
         "Over-correction alert", "Out of the training range", "No striatal uptake",
     )  # fmt: skip

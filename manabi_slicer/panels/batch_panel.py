@@ -1,6 +1,7 @@
-"""A folder of patients from the panel: the same as ``manabi batch``, with progress, log, Cancel and the table.
+"""A folder of patients, or Slicer's DICOM data base, from the panel, with progress, log, Cancel and the table.
 
-Runs beside Slicer, which stays awake. What is done is kept: the same folders again go on where it ended.
+It is the same as ``manabi batch``, and runs beside Slicer, which stays awake. What is done is kept: the same folders
+again go on where it ended.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import csv
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +17,7 @@ import qt
 from slicer.i18n import tr as _
 
 from manabi.errors import ManabiError
+from manabi_slicer import archive
 from manabi_slicer.command import Command
 from manabi_slicer.panels.loading import load
 from manabi_slicer.run import clock_text
@@ -56,6 +59,7 @@ class BatchPanel:
         self._timer = timer(POLL_MS, self._onTimer)
         for edit in (self.ui.batchInputEdit, self.ui.batchOutputEdit):
             edit.connect("currentPathChanged(QString)", self._onPaths)
+        self.ui.batchDatabaseCheckBox.connect("toggled(bool)", self._onPaths)
         self.ui.batchButton.connect("clicked(bool)", self.onButton)
         self.ui.batchFolderButton.connect("clicked(bool)", self.onOpenFolder)
         self._onPaths()
@@ -84,7 +88,7 @@ class BatchPanel:
             return
         try:
             arguments = arguments_of(self._method, self._source, self._output, self._request_of())
-            self._command = Command(arguments, self._onEnded, self._start)
+            self._command = self._first_command(arguments)
         except ManabiError as error:
             self.ui.batchStatusLabel.text = str(error)
             return
@@ -95,8 +99,25 @@ class BatchPanel:
         self.ui.batchButton.text = _("Cancel")
         self.ui.batchProgressBar.value = 0
         self.ui.batchProgressBar.visible = True
-        self.ui.batchStatusLabel.text = _("Looking for cases")
+        self.ui.batchStatusLabel.text = (
+            _("Reading what is new in Slicer's DICOM database")
+            if self.ui.batchDatabaseCheckBox.checked
+            else _("Looking for cases")
+        )
         self._timer.start()
+
+    def _first_command(self, arguments: list[str]) -> Command:
+        """The batch; where it is of Slicer's data base, the index before it."""
+        if not self.ui.batchDatabaseCheckBox.checked:
+            return Command(arguments, self._onEnded, self._start)
+        return Command(archive.index_arguments(), partial(self._onIndexed, arguments), self._start)
+
+    def _onIndexed(self, arguments: list[str], status: int, said: str) -> None:
+        """The index is up to date: the batch begins; or the end, where it is not."""
+        if status or self._cancelled:
+            self._onEnded(status, said)
+            return
+        self._command = Command(arguments, self._onEnded, self._start)
 
     def onOpenFolder(self) -> None:
         """Show the results where they lie."""
@@ -162,17 +183,21 @@ class BatchPanel:
 
     @property
     def _source(self) -> Path:
+        if self.ui.batchDatabaseCheckBox.checked:
+            return archive.index_file()
         return Path(str(self.ui.batchInputEdit.currentPath))
 
     @property
     def _output(self) -> Path:
         return Path(str(self.ui.batchOutputEdit.currentPath))
 
-    def _onPaths(self) -> None:
+    def _onPaths(self, *_changed: object) -> None:
         """Start can be pressed, or says what it waits for; results that are there already are shown."""
         given = [bool(edit.currentPath) for edit in (self.ui.batchInputEdit, self.ui.batchOutputEdit)]
+        from_database = self.ui.batchDatabaseCheckBox.checked
+        self.ui.batchInputEdit.enabled = not from_database
         reason = ""
-        if not given[0] or not self._source.exists():
+        if not from_database and (not given[0] or not self._source.exists()):
             reason = _("Choose the folder that holds the patients: a file or a folder of DICOM files for each.")
         elif not given[1]:
             reason = _("Choose a folder for the results: a new one, or one of an earlier batch to go on with it.")
@@ -195,7 +220,7 @@ def arguments_of(method: str, source: Path, output: Path, request: Request) -> l
 
     Args:
         method: name of the method.
-        source: folder with a file or a sub-folder for each case, or a CSV of cases.
+        source: folder with a file or a sub-folder for each case, a CSV of cases, or an index of an archive.
         output: folder for the results; continued where it is one of the same choices.
         request: parameters and how to run.
     """

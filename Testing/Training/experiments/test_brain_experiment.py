@@ -15,7 +15,7 @@ from manabi.errors import InvalidInputError
 from manabi.phantoms.base import Case, Phantom, case_rng
 from manabi.result import Labelmap
 from manabi.volume import Volume
-from Training.brain_pix2pix import Pix2PixRecipe
+from Training.brain_contrast import ContrastRecipe
 from Training.config import TrainConfig
 from Training.experiments import brain, brain_angio, brain_cases, brain_losses, brain_rebuild, brain_skips
 from Training.experiments.brain_bench import EVERY, LOSSES, READINGS, Bench, Settings, listed, numbers, target
@@ -55,7 +55,7 @@ def bench(tmp_path):
     recipe = SliceRecipe(filters="4-8", stream=4, crop=16, items_per_epoch=8, filters_3d="4-8", crop_3d="4x16x16",
                          items_3d=2)  # fmt: skip
     training = TrainConfig(epochs=1, batch_size=4, device="cpu", val_every=1)
-    gan = Pix2PixRecipe(filters="4-8", judge_filters="4-8", crop=16, slices_per_case=2)
+    gan = ContrastRecipe(filters="4-8", judge_filters="4-8", crop=16, slices_per_case=2)
     heads = [head(n) for n in range(5)]
     return Bench(Settings(seeds=1), recipe, training, gan, training, heads[:3], heads[3:], "x", tmp_path / "arms")
 

@@ -8,7 +8,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from Training.experiments import brain_claims, brain_figures, brain_report, brain_sections
+from Training.experiments import brain_claims, brain_figures, brain_learned, brain_report, brain_sections
 from Training.experiments.brain_angio import ALONE, COPY, INPUTS, NOISE, PAIRS, REAL, SYNTHETIC
 from Training.experiments.brain_bench import EVERY, LOSSES
 from Training.experiments.brain_cases import PLACES
@@ -103,7 +103,8 @@ def about(part):
         "experiment": {"parts": part, "data": "phantoms:1:20", "choices": "voxel_mm=2.0", "split_seed": 0, "seeds": 1,
                        "edge_px": 2, "shift_px": 1, "leaks": 3, "base_loss": "cross_entropy-median",
                        "vessel_loss": "dice-focal", "contrast_epochs": 0},
-        "recipe": {"items_per_epoch": 8, "crop": 64, "filters": "8-16", "items_3d": 4, "crop_3d": "8x32x32"},
+        "recipe": {"items_per_epoch": 8, "crop": 64, "filters": "8-16", "items_3d": 4, "crop_3d": "8x32x32",
+                   "batch_3d": 2},
         "training": {"epochs": 2, "batch_size": 4, "optimizer": "adamw", "lr": 0.001, "precision": "32-true"},
         "heads": {"training": 8, "test": HEADS},
         "grid": {"shape": [36, 97, 80], "spacing_mm": [2.0, 2.0, 2.5]},
@@ -174,7 +175,9 @@ def contrast_part(gains):
     overlap = {"overlap": [0.3, 0.2, 0.4, HEADS]}
     images = {"synthetic": {**image, **likeness, **overlap}, "heavy T2": {**image, **likeness, **overlap},
               "real": {**image, **overlap}}  # fmt: skip
-    return {"about": about("contrast"), "heads": [4, 4, HEADS], "inputs": inputs, "tests": tests,
+    made_with = {"pix2pix": {"slices_per_case": 16, "bright_weight": 20.0, "bright_share": 0.75},
+                 "pix2pix_training": {"epochs": 50, "batch_size": 8}}  # fmt: skip
+    return {"about": {**about("contrast"), **made_with}, "heads": [4, 4, HEADS], "inputs": inputs, "tests": tests,
             "synthesis": {"images": images, "level": 0.4}}  # fmt: skip
 
 
@@ -217,6 +220,40 @@ def test_skips_need_a_significant_gain_at_every_share():
     mixed = skips_part(0.05)
     mixed["fractions"]["1"] = skips_part(-0.05)["fractions"]["1"]
     assert set(verdicts(brain_claims.skip_claims(mixed))) == {PART}
+    few = skips_part(0.05, p_holm=0.06)
+    few["about"]["heads"]["test"] = 4
+    assert set(verdicts(brain_claims.skip_claims(few))) == {UNKNOWN}
+
+
+def test_what_was_not_learned_is_told_and_nothing_else():
+    assert brain_learned.labels(labels_part(0.1, 0.95)) == [] == brain_learned.skips(skips_part(0.05))
+    assert brain_learned.contrast(contrast_part([0.1] * 6)) == []
+    part = labels_part(0.1, 0.4)
+    for cell in part["noises"]["none"]["fractions"].values():
+        cell["slices"]["test_of"]["vessels"] = [0.01, 0.0, 0.02, HEADS]
+    first, second = brain_learned.labels(part)
+    assert first.startswith("No network found the vessels (") and second.startswith(
+        "`slices` reaches a mean Dice of 0.40"
+    )
+    assert f"**{first}**" in brain_sections.labels(part, set())
+    poor = contrast_part([0.1] * 6)
+    poor["inputs"] = {name: {**row, "metrics": {**row["metrics"], "dice": [0.01, 0.0, 0.02, HEADS]}}
+                      for name, row in poor["inputs"].items()}  # fmt: skip
+    assert len(brain_learned.contrast(poor)) == 2 and "real angiogram" in brain_learned.contrast(poor)[1]
+
+
+def test_a_structure_that_one_loss_finds_is_not_called_missed():
+    part = losses_part({"dice-focal": 0.9, "dice-none": 0.0}, ("vessels",))
+    assert brain_learned.losses(part["problems"]["vessels"]) == []
+    assert len(brain_learned.losses(losses_part({"dice-none": 0.0})["problems"]["vessels"])) == 1
+    assert brain_learned.value_of(None) == brain_learned.value_of([None, None, None, 0]) == 0.0
+
+
+def test_the_page_tells_when_bright_vessels_weigh_more_than_in_the_source():
+    part = contrast_part([0.1] * 6)
+    assert any("which weigh 20 times" in line for line in brain_sections.contrast(part, set()))
+    part["about"]["pix2pix"] |= {"bright_weight": 1.0, "bright_share": 0.0}
+    assert not any("weigh" in line for line in brain_sections.contrast(part, set())[:2])
 
 
 @pytest.mark.parametrize(("gain", "p", "verdict"), [(0.1, 0.001, YES), (0.03, 0.001, PART), (0.1, 0.2, NO),

@@ -25,6 +25,8 @@ from Training.experiments import (
     slices_arms,
     slices_cases,
     slices_figures,
+    slices_more,
+    slices_paired,
     slices_report,
     slices_tables,
     slices_whole,
@@ -348,6 +350,7 @@ def small_world(monkeypatch):
 
 SMALL = ["experiment.data=phantoms:3:12", "experiment.parts=4/2/6", "experiment.networks=tiny",
          "experiment.ablation=tiny", "experiment.rules=false", "experiment.train_cases=3", "recipe.size=16",
+         "experiment.more=none",
          "recipe.items_per_epoch=16", "training.epochs=1", "training.val_every=1", "training.device=cpu",
          "training.precision=32-true"]  # fmt: skip
 
@@ -477,6 +480,45 @@ def test_a_start_that_is_not_here_or_goes_in_circles_ends(monkeypatch):
     assert slices_whole.learned_seeds(StandIn("gone")) == {5}
     monkeypatch.setattr(BundleStore, "get", lambda self, name, method: StandIn("stand-in"))
     assert slices_whole.learned_seeds(StandIn("other")) == {5}
+
+
+def test_further_patients_are_read_by_ours_and_the_rules_alone(small_world, tmp_path):
+    settings = [*SMALL, "experiment.networks=none", "experiment.ablation=none", "experiment.truncation=false",
+                "experiment.more=phantoms:8:3"]  # fmt: skip
+    slices.run(tmp_path, "quick", settings)
+    more = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))["more"]
+    assert FakeChest.rendered == 6 + 3 and more["patients"] == 3
+    assert list(more["distance"]) == list(slices_more.METHODS)
+    assert more["distance"][OURS]["diaphragm"]["mean_mm"] == 0.0
+    assert "### On 3 further patients" in (tmp_path / "slices.md").read_text(encoding="utf-8")
+    with pytest.raises(InvalidInputError, match=r"experiment\.more=phantoms:6"):
+        slices.run(tmp_path, "quick", [*settings, "experiment.more=phantoms:5:3"])
+
+
+def answers_off(errors):
+    """An answer per patient with these errors in mm; None for none."""
+    chosen = [(str(n), None if e is None else 3, e) for n, e in enumerate(errors)]
+    return [Answer(name, "apex", 3, () if top is None else (top,), top, e) for name, top, e in chosen]
+
+
+def test_errors_are_compared_on_the_same_patients():
+    row = slices_paired.paired(answers_off([1.0, 1.0, 2.0, None]), answers_off([2.0, 3.0, 2.5, 1.0]))
+    assert row["mean"] == pytest.approx(-3.5 / 3) and row["patients"] == 3
+    assert row["low"] <= row["mean"] <= row["high"] <= 0.0
+    same = slices_paired.paired(answers_off([1.0, 1.0]), answers_off([1.0, 1.0]))
+    assert same["p"] == 1.0 and same["mean"] == same["low"] == same["high"] == 0.0
+    assert np.isnan(slices_paired.paired(answers_off([1.0]), answers_off([2.0]))["mean"])
+
+
+def test_paired_errors_are_adjusted_over_the_methods():
+    rng = np.random.default_rng(0)
+    ours, worse = rng.uniform(0, 1, 30), rng.uniform(2, 3, 30)
+    given = {OURS: ours, "a": worse, "b": ours + rng.normal(0, 0.01, 30)}
+    table = slices_paired.paired_table({name: {m: answers_off(v) for m in MARKERS} for name, v in given.items()})
+    row = table["apex"]["a"]
+    assert row["mean"] < -1.0 and row["p_holm"] == pytest.approx(2 * row["p"]) and row["p_holm"] < 1e-6
+    assert slices_paired.shown(row)[0].startswith("\u2212") and slices_paired.shown(row)[1] == "30"
+    assert slices_paired.paired_table({"a": {}}) == {}
 
 
 def test_the_abstract_s_split_runs_without_validation(small_world, tmp_path):

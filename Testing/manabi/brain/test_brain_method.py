@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import permutations, product
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from manabi import networks
+from manabi.brain import contrast
 from manabi.brain.method import BrainParameters, BrainSeg, array_axis
 from manabi.brain.structures import LABELS, STRUCTURES
 from manabi.bundle import Bundle
@@ -221,6 +223,48 @@ def test_a_missing_contrast_is_named_as_synthetic(translation):
     assert all(v.grid.same_as(volume.grid) for v in result.volumes.values())
     assert any(text.startswith("Synthetic image") for text in result.warnings)
     assert 0 <= result.measurements["unknowable_share"] <= 1
+
+
+def test_a_computed_second_contrast_is_shown_and_said_to_be_computed(bundle, translation, tmp_path):
+    volume = head(spacing=(1.0, 1.0, 1.0))
+    alone = run(bundle, volume)
+    result = run(bundle, volume, synthetic_second=str(translation.folder))
+    assert {"confidence", "synthetic_mra", "unknowable"} == set(result.volumes)
+    assert all(v.grid.same_as(volume.grid) for v in result.volumes.values())
+    assert any(text.startswith("Synthetic image") for text in result.warnings)
+    assert any("computed by brain-translation 0.0.1" in text for text in result.warnings)
+    assert result.measurements["quality"] == "check" and result.provenance["bundle"]["name"] == "brain-structures"
+    assert "synthetic_mra" not in alone.volumes
+    assert [p.name for p in BrainSeg().draw({"image": volume}, result, tmp_path)] == ["structures.png", "contrast.png"]
+    with pytest.raises(InvalidInputError, match="leave out"):
+        run(bundle, {"image": volume, "second": volume}, synthetic_second=str(translation.folder))
+    with pytest.raises(InvalidInputError, match="trained for structures, not translation"):
+        run(bundle, volume, synthetic_second=str(bundle.folder))
+
+
+def test_vessels_of_a_computed_contrast_are_worth_what_it_can_know(tmp_path, translation, monkeypatch):
+    from manabi.brain import bright_vessels
+
+    def drawn(labels, confidence, images, context):
+        """A vessel of which one half lies where nothing can be known."""
+        assert [v.name for v in images][1:] == ["synthetic_mra"]
+        array, sure = np.array(labels.array), np.array(confidence.array)
+        array[15, 10:20, 14], sure[15, 10:20, 14] = 7, 1.0
+        return labels.like(array), confidence.like(sure), True
+
+    def unsure(volume, network, settings, context):
+        made = contrast.Synthesis(*(volume.like(np.zeros(volume.shape, np.float32), name="synthetic_mra"),) * 4)
+        doubt = np.zeros(volume.shape, np.float32)
+        doubt[:, 15:] = 0.9
+        return replace(made, uncertainty=volume.like(doubt))
+
+    monkeypatch.setattr(bright_vessels, "with_bright_vessels", drawn)
+    monkeypatch.setattr(contrast, "synthesise", unsure)
+    without = write_brain_stand_in(tmp_path / "b", found=("cerebrum", "cerebellum", "brainstem", "ventricles"))
+    result = run(without, head(spacing=(1.0, 1.0, 1.0)), synthetic_second=str(translation.folder))
+    np.testing.assert_allclose(result.volumes["confidence"].array[15, 10:20, 14], [1.0] * 5 + [0.1] * 5, atol=1e-6)
+    assert result.measurements["vessels_unknowable_share"] == 0.5
+    assert any(text.startswith("Check the vessels: 50%") for text in result.warnings)
 
 
 def test_a_bundle_for_another_task_or_method_is_refused(bundle, translation, tmp_path):

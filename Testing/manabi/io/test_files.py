@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from manabi.errors import DependencyError, GeometryError, InvalidInputError, ManabiError
+from manabi.errors import GeometryError, InvalidInputError, ManabiError
 from manabi.io.files import read_volume, write_volume
 from manabi.volume import Volume
 
@@ -342,20 +342,6 @@ def test_sequences_in_metaimage_are_refused(tmp_path):
     assert read_volume(tmp_path / "1.mha").shape == SHAPE
     with pytest.raises(InvalidInputError, match="3 volumes"):
         read_volume(tmp_path / "3.mha")
-
-
-def test_freesurfer_files_need_nibabel(tmp_path, monkeypatch):
-    path = tmp_path / "a.mgz"
-    nibabel.save(nibabel.MGHImage(ijk(image(np.uint8).array), place()), path)
-    volume = read_volume(path)
-    np.testing.assert_array_equal(volume.array, image().array)
-    np.testing.assert_allclose(volume.ijk_to_ras, place(), atol=1e-4)
-    path.write_bytes(path.read_bytes()[:60])
-    with pytest.raises(InvalidInputError, match="damaged"):
-        read_volume(path)
-    monkeypatch.setitem(sys.modules, "nibabel", None)
-    with pytest.raises(DependencyError, match="pip install nibabel"):
-        read_volume(path)
 
 
 # --- what is no image ------------------------------------------------------------------------------------

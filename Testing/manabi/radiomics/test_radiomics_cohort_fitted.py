@@ -13,6 +13,7 @@ from cohort_fixtures import label_cohort, survival_cohort
 from manabi.context import Context
 from manabi.errors import CorruptModelError, InvalidInputError
 from manabi.radiomics.cohort import FittedModel, Plan, Preparation, fit, models_trees
+from manabi.radiomics.cohort.outside import Reference, cutoff
 from manabi.radiomics.cohort.predictors import LinearSurvival
 from manabi.radiomics.cohort.state import TEXT
 
@@ -98,6 +99,34 @@ def test_a_patient_far_from_the_cohort_is_told_apart_from_its_members(cohort):
     assert "extrapolation" in stranger.text
     gap = fitted.outside(cohort.take(np.array([3])))
     assert "f0" in gap.unknown and "missing" in gap.text
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(80, 10), (40, 25), (120, 3)])
+def test_of_patients_of_the_same_kind_one_in_twenty_is_called_outside(rows, columns):
+    rng = np.random.default_rng(rows)
+    mixed = rng.standard_normal((columns, columns))
+    flagged = beyond = 0
+    for _ in range(10):
+        people = np.exp(0.5 * rng.standard_normal((rows + 200, columns)) @ mixed / columns**0.5)  # skewed, correlated
+        reference = Reference.fit(people[:rows], tuple(map(str, range(columns))))
+        new = [reference.of(people[k : k + 1], np.zeros(columns, bool)) for k in range(rows, rows + 200)]
+        flagged += sum(one.far for one in new)
+        beyond += sum(bool(one.beyond) for one in new)
+    assert 0.025 < flagged / 2000 < 0.08  # 5 %; the luck of ten cohorts and of 2,000 patients
+    assert beyond > flagged or columns < 5  # why values beyond the range alone are no alarm
+
+
+def test_a_patient_left_out_of_the_cohort_is_no_stranger_to_it():
+    people = np.random.default_rng(5).standard_normal((40, 6)) @ np.diag([1, 2, 3, 4, 5, 6])
+    names, known = tuple("abcdef"), np.zeros(6, bool)
+    found = [Reference.fit(np.delete(people, k, 0), names).of(people[k : k + 1], known).far for k in range(40)]
+    assert sum(found) <= 3
+
+
+def test_the_cutoff_is_the_rank_that_one_in_twenty_exceeds():
+    assert cutoff(np.arange(1.0, 100.0)) == 95  # of 99: a new one is above it with a probability of 5 / 100
+    assert cutoff(np.arange(19.0)) == 18
+    assert cutoff(np.array([2.0, 1.0])) == 2  # too few: the largest
 
 
 def test_only_features_with_an_influence_are_stored(cohort):

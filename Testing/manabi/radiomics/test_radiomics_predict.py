@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,13 +15,14 @@ from manabi.errors import CorruptModelError, InvalidInputError
 from manabi.radiomics import cohort_tables as study_tables
 from manabi.radiomics.apply import predict_tables
 from manabi.radiomics.cohort import Plan
+from manabi.radiomics.cohort.outside import Outside
 from manabi.radiomics.cohort_bundle import About, add_documents, model_of, write_model
 from manabi.radiomics.cohort_run import extraction_of, read, result_of
 from manabi.radiomics.cohort_study import study
 from manabi.radiomics.method import RadiomicsSurvival
 from manabi.radiomics.model_file import Group, Verdict, load_model
 from manabi.radiomics.parameters import RadiomicsParameters
-from manabi.radiomics.predict import verdict_alerts
+from manabi.radiomics.predict import alerts, range_notes, verdict_alerts
 
 METHOD = RadiomicsSurvival()
 PLAN = Plan(model="ridge", folds=3, repeats=1, inner_folds=3)
@@ -114,6 +116,17 @@ def test_a_tumour_unlike_the_cohort_is_flagged(bundle):
     result = run(bundle, wild, clinical="age=70")
     assert any(w.startswith("Outside the cohort") for w in result.warnings)
     assert result.measurements["outside_cohort"] == "yes"
+
+
+def test_a_value_beyond_the_range_alone_is_a_note_and_no_alarm():
+    def at(distance):
+        return SimpleNamespace(segment="Tumour", outside=Outside(distance, 2.0, 40.0, {"f": 0.2}, (), 9))
+
+    assert alerts(at(1.0)) == []
+    assert range_notes(at(1.0))[0].startswith("1 of 9 inputs of Tumour lie beyond")
+    assert not range_notes(at(1.0))[0].startswith(METHOD.alert_prefixes)
+    assert alerts(at(3.0))[0].startswith("Outside the cohort")
+    assert range_notes(at(3.0)) == []
 
 
 def test_every_segment_gets_a_risk_of_its_own(bundle):

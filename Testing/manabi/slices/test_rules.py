@@ -9,7 +9,8 @@ import pytest
 
 from manabi.slices.airway import SEPTUM_HU
 from manabi.slices.lumens import Field
-from manabi.slices.lungs import air_in_body, ends
+from manabi.slices.lungs import aerated_area, air_in_body, end_mm, ends
+from manabi.slices.reading import APEX_AREA_MM2
 from manabi.slices.rules import find_by_rules
 from manabi.slices.stack import AxialStack
 from manabi.volume import Volume
@@ -203,3 +204,29 @@ def test_ends_are_none_where_lung_goes_on() -> None:
     assert (top, lowest) == (None, 1)
     assert len(notes) == 1
     assert ends(np.array([0.0, 10.0, 60.0, 900.0, 60.0, 40.0])) == (4, 2, ())
+
+
+def test_an_end_between_slices_is_found_by_the_root_of_the_area() -> None:
+    z = np.arange(6) * 4.0
+    assert end_mm(np.array([0.0, 0.0, 200.0, 900.0, 900.0, 900.0]), z) == pytest.approx(4.0 + 4.0 / 2)
+    assert end_mm(np.array([60.0, 300.0, 300.0, 0.0, 0.0, 0.0]), z) == 0.0
+    assert np.isnan(end_mm(np.zeros(6), z))
+
+
+def test_voxels_at_the_edge_count_in_shares() -> None:
+    hu, lungs = np.full((3, 5, 5), 40.0), np.zeros((3, 5, 5), bool)
+    hu[1, 2, 2], lungs[1, 2, 2] = -850.0, True
+    hu[0, 2, 2] = hu[1, 2, 3] = -425.0
+    area = aerated_area(hu, lungs, slice(0, 2), 10.0)
+    assert area == pytest.approx([5.0, 15.0])
+
+
+@pytest.mark.parametrize("slope", [0.6, 1.5, 4.0])
+def test_the_end_of_a_tapering_lung_is_found_within_a_slice(slope: float) -> None:
+    fine = np.arange(-20.0, 60.0, 0.05)
+    area = np.pi * (slope * np.clip(fine, 0.0, None)) ** 2
+    true = float(np.sqrt(APEX_AREA_MM2 / np.pi)) / slope
+    for shift in np.arange(0.0, STEP, 0.5):
+        z = np.arange(-16.0, 56.0, STEP) + shift
+        slices = np.array([area[np.abs(fine - place) <= STEP / 2].mean() for place in z])
+        assert end_mm(slices, z) == pytest.approx(true, abs=1.5)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -89,12 +90,21 @@ ALONE = Place()
 
 @dataclass(frozen=True, eq=False)
 class Header:
-    """The header of one file; ``modality`` is None where neither Modality nor the SOP class says it."""
+    """The header of one file.
+
+    Attributes:
+        path: the file.
+        dataset: the attributes that were read.
+        modality: None where neither Modality nor the SOP class says it.
+        place: which file of a folder it is.
+        end: how many bytes of the file come before its pixel data.
+    """
 
     path: Path = field(repr=False)
     dataset: Dataset = field(repr=False)
     modality: str | None
     place: Place = ALONE
+    end: int = 0
 
     def get(self, keyword: str, default: Any = None) -> Any:
         """An attribute's value; ``default`` where it is missing or empty."""
@@ -125,42 +135,51 @@ class Header:
         return self.modality not in NO_IMAGES and bool(self.whole("Rows")) and bool(self.whole("Columns"))
 
 
-def find_headers(path: Path) -> tuple[list[Header], list[Place]]:
-    """Every DICOM header of a file or, recursively, a folder.
+def find_headers(path: Path | Sequence[Path]) -> tuple[list[Header], list[Place]]:
+    """Every DICOM header of a file, of several, or, recursively, of a folder.
 
     Returns:
-        The headers sorted by path, and which DICOM files are damaged.
+        The headers sorted by path (several files in the order given), and which DICOM files are damaged.
 
     Raises:
         InvalidInputError: where the path does not exist, or holds no DICOM at all.
     """
-    path = Path(path)
-    if not path.exists():
+    if isinstance(path, Path) and not path.exists():
         raise InvalidInputError("There is no such file or folder. Check the path.")
     headers, damaged = [], []
-    files = _files(path)
+    files = _files(path) if isinstance(path, Path) else list(path)
+    is_file = isinstance(path, Path) and path.is_file()
     for number, file in enumerate(files, 1):
-        place = Place(number, len(files)) if path.is_dir() else ALONE
+        place = ALONE if is_file else Place(number, len(files))
         header = read_header(file, place)
         if header is not None:
             headers.append(header)
-        elif _starts_like_dicom(file, preamble_only=True):
+        elif starts_like_dicom(file, preamble_only=True):
             damaged.append(place)
     if not headers:
-        raise InvalidInputError(_nothing(path, damaged))
+        raise InvalidInputError(_nothing(is_file, damaged))
     return headers, damaged
 
 
-def read_header(path: Path, place: Place = ALONE) -> Header | None:
-    """The header of one file, or None where it is damaged or not DICOM. Files without a preamble are read too."""
+def read_header(path: Path, place: Place = ALONE, more: Sequence[str] = ()) -> Header | None:
+    """The header of one file, or None where it is damaged or not DICOM. Files without a preamble are read too.
+
+    Args:
+        path: the file.
+        place: which file of a folder it is, for messages.
+        more: keywords of attributes to read besides :data:`HEADER_TAGS`.
+    """
     import pydicom
 
-    if not _starts_like_dicom(path):
+    if not starts_like_dicom(path):
         return None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            dataset = pydicom.dcmread(path, force=True, stop_before_pixels=True, specific_tags=list(HEADER_TAGS))
+            tags = [*HEADER_TAGS, *more]
+            with path.open("rb") as file:
+                dataset = pydicom.dcmread(file, force=True, stop_before_pixels=True, specific_tags=tags)
+                end = file.tell()
             complete_syntax(dataset)
             settle(dataset)
             known = dataset.get("SOPClassUID") or dataset.get("Modality") or dataset.get("Rows")
@@ -169,7 +188,7 @@ def read_header(path: Path, place: Place = ALONE) -> Header | None:
     if not known:
         return None
     named = str(dataset.get("Modality") or "").strip().upper()
-    return Header(path, dataset, named or MODALITY_OF_CLASS.get(str(dataset.get("SOPClassUID"))), place)
+    return Header(path, dataset, named or MODALITY_OF_CLASS.get(str(dataset.get("SOPClassUID"))), place, end)
 
 
 def _files(path: Path) -> list[Path]:
@@ -183,7 +202,7 @@ def _files(path: Path) -> list[Path]:
     return sorted(found)
 
 
-def _starts_like_dicom(path: Path, *, preamble_only: bool = False) -> bool:
+def starts_like_dicom(path: Path, *, preamble_only: bool = False) -> bool:
     """Whether a file has the preamble, or starts as a data set without one does; a directory of files does not count.
 
     Without this look, pydicom would parse every other file of a folder as if it were DICOM.
@@ -200,13 +219,13 @@ def _starts_like_dicom(path: Path, *, preamble_only: bool = False) -> bool:
     return not preamble_only and start[:2] in (b"\x02\x00", b"\x08\x00") and start[3:4] == b"\x00"
 
 
-def _nothing(path: Path, damaged: list[Place]) -> str:
-    if damaged and path.is_file():
+def _nothing(is_file: bool, damaged: list[Place]) -> str:
+    if damaged and is_file:
         return "The DICOM file is truncated or damaged. Copy or export it again."
     if damaged:
         which = "The only DICOM file" if len(damaged) == 1 else "Every DICOM file"
         return f"{which} of the folder ({listed_files(damaged)}) is truncated or damaged. Copy or export it again."
-    what = "This is no DICOM file" if path.is_file() else "The folder holds no DICOM files"
+    what = "This is no DICOM file" if is_file else "The folder holds no DICOM files"
     return f"{what}. Choose a DICOM file, or the folder that holds the series."
 
 

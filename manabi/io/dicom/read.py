@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings as python_warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from manabi.io.dicom.tilt import fill_value, straightened
 from manabi.volume import SYNTHETIC, Volume
 
 
-def read_dicom(path: Path | str, series: str | None = None) -> Volume:
+def read_dicom(path: Path | str | Sequence[Path], series: str | None = None) -> Volume:
     """One series as a volume, in its true place, with its values rescaled to their units.
 
     Slices are sorted along their normal; a regular straight stack comes back as it is, a tilted or unevenly spaced
@@ -30,8 +31,8 @@ def read_dicom(path: Path | str, series: str | None = None) -> Volume:
     RescaleType or ``HU`` for CT, ``CNTS`` for nuclear medicine.
 
     Args:
-        path: a folder (searched recursively), or one file, single-frame or multi-frame (enhanced CT, MR or PET,
-            reconstructed nuclear medicine).
+        path: a folder (searched recursively), one file, single-frame or multi-frame (enhanced CT, MR or PET,
+            reconstructed nuclear medicine), or the files of one series.
         series: SeriesInstanceUID or SeriesNumber, where there are several image series.
 
     Raises:
@@ -39,7 +40,7 @@ def read_dicom(path: Path | str, series: str | None = None) -> Volume:
         GeometryError: for slices that do not form one stack; names them.
         DependencyError: for a compression that nothing here decodes; names it.
     """
-    chosen = choose_series(Path(path), series)
+    chosen = choose_series(Path(path) if isinstance(path, (str, Path)) else path, series)
     stack = arrange(chosen.frames(), chosen.modality)
     values = _decoded(stack)
     array, matrix, notes = _on_grid(stack, values, chosen.modality)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -83,11 +83,11 @@ def list_series(path: Path | str) -> list[SeriesInfo]:
     ]
 
 
-def choose_series(path: Path, wanted: str | None) -> Series:
+def choose_series(path: Path | Sequence[Path], wanted: str | None) -> Series:
     """The one image series to read, with warnings about what was left out.
 
     Args:
-        path: a file or folder.
+        path: a file, several, or a folder.
         wanted: SeriesInstanceUID or SeriesNumber; None takes the only image series.
 
     Raises:
@@ -109,10 +109,14 @@ def grouped(headers: Iterable[Header]) -> list[Series]:
     """Headers by series, ordered by SeriesNumber; copies of a file are left out with a warning."""
     groups: dict[str, list[Header]] = {}
     for header in headers:
-        key = header.text("SeriesInstanceUID") or f"{header.text('StudyInstanceUID')} {header.text('SeriesNumber')}"
-        groups.setdefault(f"{key} {header.is_image}", []).append(header)
+        groups.setdefault(f"{series_key(header)} {header.is_image}", []).append(header)
     series = [_series(group) for group in groups.values()]
     return sorted(series, key=lambda s: (s.number is None, s.number or 0, s.uid))
+
+
+def series_key(header: Header) -> str:
+    """What files of one series have in common: its UID, or its study and number where it has none."""
+    return header.text("SeriesInstanceUID") or f"{header.text('StudyInstanceUID')} {header.text('SeriesNumber')}"
 
 
 def refuse_projections(header: Header) -> None:

@@ -1,13 +1,20 @@
-"""How far a patient lies outside of the patients that a model was fitted to."""
+"""How far a patient lies outside of the patients that a model was fitted to.
+
+The flag is calibrated: of patients who come from where the training patients come from, at most one in twenty is called
+outside. That is split conformal prediction's rank rule (V. Vovk and others, Algorithmic Learning in a Random World,
+2005, 10.1007/b106715) on distances that each training row has from the others, as in the jackknife (R. Barber and
+others, 2021, 10.1214/20-AOS1965). A patient from elsewhere may still lie inside.
+"""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
-SHARE = 0.975
-"""Share of the training rows that the cut-off leaves inside (our choice)."""
+FALSE_ALARMS = 0.05
+"""Share of the cohort's own kind of patients that may be called outside (our choice)."""
 
 
 @dataclass(frozen=True)
@@ -16,10 +23,12 @@ class Outside:
 
     Attributes:
         distance: Mahalanobis distance from the training mean, over the columns that the model uses.
-        limit: the distance that 97.5 % of the training rows do not exceed, each measured without itself.
+        limit: the distance beyond which a patient is called outside, see :func:`cutoff`.
         percentile: share of the training rows that lie nearer, in percent.
-        beyond: by column that lies out of the training range: how far, in widths of that range (negative: below).
+        beyond: by column that lies out of the training range: how far, in widths of that range (negative: below). With
+            many columns this happens to many patients of the cohort's own kind, so that it is no reason for ``far``.
         unknown: columns that are missing for the patient, and were filled in.
+        columns: how many were compared.
     """
 
     distance: float
@@ -27,6 +36,7 @@ class Outside:
     percentile: float
     beyond: dict[str, float]
     unknown: tuple[str, ...]
+    columns: int = 0
 
     @property
     def far(self) -> bool:
@@ -79,7 +89,7 @@ class Reference:
         mean, precision = _moments(x)
         distances = np.array([_distance(x[k : k + 1], *_moments(np.delete(x, k, 0)))[0] for k in range(n)])
         marks = np.quantile(distances, np.linspace(0, 1, 101))
-        return cls(names, x.min(0), x.max(0), mean, precision, marks, float(np.quantile(distances, SHARE)))
+        return cls(names, x.min(0), x.max(0), mean, precision, marks, cutoff(distances))
 
     def of(self, x: np.ndarray, missing: np.ndarray) -> Outside:
         """Where one prepared row ``(1, p)`` lies; ``missing`` ``(p,)`` tells which of its values were filled in."""
@@ -90,7 +100,20 @@ class Reference:
         beyond = {name: float(far) for name, far in zip(self.names, out, strict=True) if far}
         percentile = float((self.distances < distance).mean() * 100)
         unknown = tuple(name for name, gap in zip(self.names, missing, strict=True) if gap)
-        return Outside(distance, self.limit, percentile, beyond, unknown)
+        return Outside(distance, self.limit, percentile, beyond, unknown, len(self.names))
+
+
+def cutoff(distances: np.ndarray) -> float:
+    """The distance that a new patient of the same kind exceeds with a probability of 5 % at most.
+
+    Of ``n`` distances the one of rank ``ceil(0.95 (n + 1))``: a new one is as likely to take any of ``n + 1`` ranks.
+    Below 19 rows there is no such rank and the largest is taken, which one in ``n + 1`` exceeds.
+
+    Args:
+        distances: ``(n,)`` of the training rows, each from the others.
+    """
+    rank = math.ceil((1.0 - FALSE_ALARMS) * (len(distances) + 1))
+    return float(np.sort(distances)[min(rank, len(distances)) - 1])
 
 
 def _moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

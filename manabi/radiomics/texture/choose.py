@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 
 ENGINES = ("numba", "numpy", "torch")
 _KERNELS = "manabi.radiomics.texture.kernels_numba"
-_WORTH_LOADING = 300_000
+_WORTH_LOADING = 600_000
+"""Voxels of all bands from which loading numba (0.6 s of a processor) is less than what it saves: measured on 4,000 to
+125,000 voxels of a region with eight bands (one-shot processes of ``Testing/benchmarks/bench_radiomics.py``)."""
 _warming = threading.Lock()
 MANY = 3
 _regions = count(1)
