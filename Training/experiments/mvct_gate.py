@@ -17,7 +17,7 @@ import numpy as np
 from manabi.errors import InvalidInputError
 from manabi.mvct import pipeline
 from manabi.mvct.corrupt import CORRUPTIONS, corrupted
-from manabi.mvct.gate import FLAG, OK, REFUSE, judge
+from manabi.mvct.gate import FLAG, OK, REFUSE, GateLimits, judge
 from manabi.mvct.hu_check import check_hu, expected_hu
 from manabi.mvct.metrics import dig
 from manabi.mvct.parameters import MVCTParameters
@@ -57,7 +57,14 @@ def patient(job: Job) -> list[Case]:
     """The verdicts on every input made of one test patient, kept."""
     plan, number = job.plan, int(job.which)
     one, view = watched(plan, KIND), views(plan, KIND)[number]
-    key = plan.key(KIND, gate=sorted(CORRUPTIONS), foreign=list(FOREIGN), arm=one.key, patient=view.pair.name)
+    key = plan.key(
+        KIND,
+        gate=sorted(CORRUPTIONS),
+        limits=GateLimits().to_dict(),
+        foreign=list(FOREIGN),
+        arm=one.key,
+        patient=view.pair.name,
+    )
     work = partial(_patient, plan, view, number, one.model)
     return plan.once(f"gate/{number}.json", key, work)["cases"]
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from manabi.mvct.hu_check import HuLine, failing
 from manabi.mvct.metal import Metal
-from manabi.mvct.ood import Oddity, ood_score
+from manabi.mvct.ood import Oddity
 from manabi.mvct.truncation import Truncation
 from manabi.parameters import Parameters
 from manabi.result import Table
@@ -28,11 +28,13 @@ DO_NOT_USE = "Do not use"
 HU_OFF = "HU check"
 WRONG_KIND = "Another kind of image"
 DISTORTED = "Possible distortion"
+TILTED = "Tilted slices"
 NO_HU = "The values do not look like Hounsfield units"
-PREFIXES = (OUT_OF_RANGE, METAL, TRUNCATED, DO_NOT_USE, HU_OFF, WRONG_KIND, DISTORTED, NO_HU)
+PREFIXES = (OUT_OF_RANGE, METAL, TRUNCATED, DO_NOT_USE, HU_OFF, WRONG_KIND, DISTORTED, TILTED, NO_HU)
 """How the gate's warnings begin; a method's ``alert_prefixes``."""
 KIND_WORDS = {"mvct": "megavoltage CT", "cbct": "cone-beam CT", "kvct": "kilovoltage CT"}
 MOST_NAMED = 3
+EDGE = "edge_mm"
 HU_LOWEST = -200.0
 """A CT in Hounsfield units holds air: its lowest value is below this (our choice)."""
 
@@ -44,21 +46,29 @@ class GateLimits(Parameters):
     Attributes:
         flag_z: of an oddity, in standard deviations of the training images.
         refuse_z: the same.
+        blur_z: from where on a skin's edge that is wider than usual is flagged; twice as much is refused. Scans of
+            different pixel sizes were trained on, so that four deviations would let a blur of 4 mm pass.
         refuse_lost_share: of the body outside the field of view, in any slice; a body that is cut at all is flagged.
         refuse_arc_deg: of the field's edge that the body touches, in any slice: so much is cut that the share lost
             cannot be told.
         refuse_hu_times: tissue of the output off by so many tolerances.
         flag_dig: DIG-a over its usual value.
         least_body_share: of the image's voxels; less is no patient.
+        flag_slope: of the couch along the slices, mm per mm; couches are level within 0.02 in the real and simulated
+            scans that were tried.
+        refuse_slope: the same.
     """
 
     flag_z: float = 4.0
     refuse_z: float = 8.0
+    blur_z: float = 3.0
     refuse_lost_share: float = 0.2
     refuse_arc_deg: float = 200.0
     refuse_hu_times: float = 3.0
     flag_dig: float = 2.0
     least_body_share: float = 0.002
+    flag_slope: float = 0.1
+    refuse_slope: float = 0.3
 
 
 @dataclass(frozen=True)
@@ -75,6 +85,7 @@ class Evidence:
         metal: in the input.
         hu_lines: HU check of the output.
         dig: DIG-a of the conversion, HU/mm.
+        couch_slope: of the input, see :func:`manabi.mvct.level.couch_slope`.
         usual_dig: mean of the model's validation patients (of its training ones where those are too few), HU/mm.
     """
 
@@ -88,6 +99,7 @@ class Evidence:
     hu_lines: Sequence[HuLine] = ()
     dig: float | None = None
     usual_dig: float | None = None
+    couch_slope: float | None = None
 
 
 @dataclass(frozen=True)
@@ -166,7 +178,7 @@ def judge(evidence: Evidence, limits: GateLimits | None = None) -> Verdict:
     """
     limits = limits or GateLimits()
     findings = _Findings()
-    for check in (_units, _body, _oddities, _kind, _truncation, _metal, _hu, _distortion):
+    for check in (_units, _body, _oddities, _kind, _truncation, _metal, _level, _hu, _distortion):
         check(evidence, limits, findings)
     reasons = tuple(sorted(findings.reasons, key=lambda r: (r.level != REFUSE, -r.score)))
     levels = {reason.level for reason in reasons}
@@ -195,13 +207,18 @@ def _body(evidence: Evidence, limits: GateLimits, findings: _Findings) -> None:
 def _oddities(evidence: Evidence, limits: GateLimits, findings: _Findings) -> None:
     if not evidence.oddities:
         return
-    score = ood_score(evidence.oddities) / limits.flag_z
-    named = [o for o in evidence.oddities if abs(o.z) >= limits.flag_z][:MOST_NAMED]
+    scores = {o.name: abs(o.z) / (limits.blur_z if _blurred(o) else limits.flag_z) for o in evidence.oddities}
+    score = max(scores.values())
+    named = [o for o in evidence.oddities if scores[o.name] >= 1.0][:MOST_NAMED]
     text = "; ".join(f"{o.words} is {o.value:.4g}, in training {o.usual:.4g} ± {o.sd:.2g}" for o in named)
     findings.add(
         score, limits.refuse_z / limits.flag_z, OUT_OF_RANGE, f"{text}.",
         "The model has not seen such images: compare with the input slice by slice, or train on your own.",
     )  # fmt: skip
+
+
+def _blurred(oddity: Oddity) -> bool:
+    return oddity.name == EDGE and oddity.z > 0
 
 
 def _kind(evidence: Evidence, limits: GateLimits, findings: _Findings) -> None:
@@ -243,6 +260,17 @@ def _metal(evidence: Evidence, limits: GateLimits, findings: _Findings) -> None:
     findings.add(
         1.25 if streaked else 1.0, 2.0, METAL, f"{found.volume_ml:.2f} ml in slice {where}.{more}",
         "Structures in these slices may be invented or lost: contour them on the input.",
+    )  # fmt: skip
+
+
+def _level(evidence: Evidence, limits: GateLimits, findings: _Findings) -> None:
+    if evidence.couch_slope is None:
+        return
+    degrees = float(np.degrees(np.arctan(abs(evidence.couch_slope))))
+    findings.add(
+        abs(evidence.couch_slope) / limits.flag_slope, limits.refuse_slope / limits.flag_slope, TILTED,
+        f"the couch is inclined by {degrees:.0f} degrees along the slices.",
+        "A tilt of the gantry was probably lost when the image was saved: load the DICOM series itself.",
     )  # fmt: skip
 
 

@@ -129,7 +129,7 @@ def _detail(
 
     hu = converter.crop.of(converter.work.hu)[converter.crop.slices]
     mapped = baselines.mapped("polynomial", hu, np.ones_like(hu, bool), converter.settings, facts)
-    return np.float32(share) * faint_detail(mapped, converted, converter.work.image.spacing_mm)
+    return np.float32(share) * faint_detail(mapped, converted, [float(s) for s in converter.work.image.spacing_mm])
 
 
 EXTRA_PASSES = {

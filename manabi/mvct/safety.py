@@ -11,6 +11,7 @@ from manabi.context import Context
 from manabi.errors import InvalidInputError
 from manabi.mvct.gate import REFUSE, Evidence, Verdict, judge
 from manabi.mvct.hu_check import HuLine
+from manabi.mvct.level import couch_slope
 from manabi.mvct.metal import find_metal
 from manabi.mvct.metrics import Dig
 from manabi.mvct.ood import Reference, oddities
@@ -68,7 +69,7 @@ def check_input(work: Work, model: Model, context: Context) -> InputCheck:
     found = signature(work.hu, spacing, tissues)
     reference = Reference.of(model.facts["ood"]) if model.facts.get("ood") else None
     features = _features(work, model, reference, tissues.body, context)
-    context.progress(0.7, "Looking for truncation and metal")
+    context.progress(0.7, "Looking for truncation, metal and tilt")
     evidence = Evidence(
         body_share=float(tissues.body.mean()),
         lowest_hu=work.lowest_hu,
@@ -78,6 +79,7 @@ def check_input(work: Work, model: Model, context: Context) -> InputCheck:
         truncation=_truncation(work, tissues.body),
         metal=find_metal(work.hu, spacing, tissues.body, kind),
         usual_dig=model.facts.get("usual_dig"),
+        couch_slope=couch_slope(work.hu, spacing, tissues.body),
     )
     return InputCheck(tissues, found, reference, features, evidence)
 

@@ -18,6 +18,7 @@ from manabi.mvct.gate import (
     OUT_OF_RANGE,
     PREFIXES,
     REFUSE,
+    TILTED,
     TRUNCATED,
     WRONG_KIND,
     Evidence,
@@ -135,3 +136,17 @@ def test_the_worst_comes_first_and_the_table_says_what_to_do():
     assert verdict.level == REFUSE and [r.level for r in verdict.reasons] == [REFUSE, FLAG, FLAG]
     assert verdict.table().columns == ("level", "what", "found", "what_to_do", "score")
     assert all(len(str(text)) > 20 for text in verdict.table().column("what_to_do"))
+
+
+@pytest.mark.parametrize(("slope", "level"), [(None, OK), (0.05, OK), (-0.15, FLAG), (0.5, REFUSE)])
+def test_a_couch_that_is_not_level_tells_a_lost_tilt(slope, level):
+    verdict = judge(Evidence(couch_slope=slope))
+    assert verdict.level == level
+    if level != OK:
+        assert verdict.reasons[0].prefix == TILTED and "degrees along the slices" in verdict.reasons[0].text
+
+
+def test_a_wide_edge_is_flagged_earlier_than_a_sharp_one():
+    wide, sharp = Oddity("edge_mm", 7.5, 4.7, 0.8), Oddity("edge_mm", 1.9, 4.7, 0.8)
+    assert judge(Evidence(oddities=[wide])).level == FLAG
+    assert judge(Evidence(oddities=[sharp])).level == OK
