@@ -9,7 +9,7 @@ from torch import Tensor
 
 from manabi.phantoms.head_neck_canvas import Canvas
 from manabi.phantoms.head_neck_parameters import Grid, Setup
-from manabi.phantoms.head_neck_pose import axes
+from manabi.phantoms.slab import axes
 from manabi.phantoms.thorax_canvas import edge
 
 COUCH_MM, CARBON_MM = 52.0, 2.5

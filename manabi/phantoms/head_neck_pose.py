@@ -11,6 +11,7 @@ from torch import Tensor
 
 from manabi.phantoms.brain_shapes import Points
 from manabi.phantoms.head_neck_parameters import Build, Grid, Setup
+from manabi.phantoms.slab import axes
 from manabi.phantoms.thorax_nodes import table
 
 PIVOT = (0.0, -8.0, -22.0)
@@ -19,21 +20,6 @@ NODE_MM = 7.0
 """About the distance of the nodes at which places are worked out; between them they are interpolated."""
 UNEVEN_MM = 55.0
 """Size of the smooth random shift."""
-
-
-def axes(grid: Grid, setup: Setup) -> tuple[Tensor, Tensor, Tensor]:
-    """Coordinates of the fine grid in mm from the basion: to the right, to the front, to the head, each ascending."""
-    half = (grid.matrix - 1) / 2 * grid.pixel_mm
-    line = torch.linspace(-half, half, grid.matrix)
-    count = slices(grid) * grid.subslices
-    step = grid.slice_mm / grid.subslices
-    z = grid.top_mm + 0.5 * (grid.slice_mm - step) - step * torch.arange(count - 1, -1, -1, dtype=torch.float32)
-    return line - setup.place_mm[0], line - setup.place_mm[1], z
-
-
-def slices(grid: Grid) -> int:
-    """How many slices the images have."""
-    return int(grid.length_mm / grid.slice_mm + 1e-6) + 1
 
 
 def atlas(build: Build, setup: Setup, grid: Grid, rng: np.random.Generator, device: torch.device) -> Points:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from manabi.errors import InvalidInputError
+from manabi.phantoms.choices import with_choices
 from manabi.phantoms.head_neck_lesion import KINDS, SITES
 from manabi.phantoms.head_neck_parameters import Build, Grid, HeadNeckParameters, Lesion, Mouth, Setup
 
@@ -35,27 +36,18 @@ def sample(rng: np.random.Generator, choices: Mapping[str, Any]) -> HeadNeckPara
         given["kind"] = kind
     if (contrast := given.pop("contrast", None)) is not None:
         given.setdefault("contrast_hu", strength if contrast else 0.0)
-    return _with(drawn, given)
-
-
-def _with(drawn: HeadNeckParameters, given: dict[str, Any]) -> HeadNeckParameters:
-    """Fix fields by their names."""
-    parts: dict[str, Any] = {}
-    for part, kind in PARTS:
-        names = {f.name for f in fields(kind)}
-        values = {key: tuple(v) if isinstance(v := given.pop(key), list) else v for key in list(given) if key in names}
-        one = replace(getattr(drawn, part), **values)
-        if part == "grid" and "subslices" not in values:
-            one = replace(one, subslices=max(round(one.slice_mm / FINE_MM), 1))
-        if part == "lesion" and "place" not in values:
-            one = replace(one, place=_fitting(one))
-        parts[part] = one
-    parts.update({name: int(given.pop(name)) for name in SEEDS if name in given})
-    if given:
-        raise InvalidInputError(f"The head and neck has no {', '.join(sorted(given))}.")
-    chosen = replace(drawn, **parts)
+    chosen = with_choices(drawn, PARTS, SEEDS, given, "head and neck", _follow)
     _check(chosen)
     return chosen
+
+
+def _follow(part: str, one: Any, values: Mapping[str, Any]) -> Any:
+    """A part, with what follows from the values fixed in it."""
+    if part == "grid" and "subslices" not in values:
+        return replace(one, subslices=max(round(one.slice_mm / FINE_MM), 1))
+    if part == "lesion" and "place" not in values:
+        return replace(one, place=_fitting(one))
+    return one
 
 
 def _fitting(lesion: Lesion) -> str:

@@ -19,10 +19,10 @@ from manabi.phantoms.ct.surrogate import contrasts, sum_of
 from manabi.phantoms.ct.tissue import KVCT_KEV, SOFT, Densities, densities_of_hu
 from manabi.phantoms.head_neck_lesion import SITES
 from manabi.phantoms.head_neck_parameters import HeadNeckParameters
-from manabi.phantoms.head_neck_pose import slices
 from manabi.phantoms.head_neck_render import TissueMaps, tissue_maps
 from manabi.phantoms.head_neck_tissues import LESION, METAL, SEGMENTS
 from manabi.phantoms.side_by_side import side_by_side
+from manabi.phantoms.slab import matrix
 from manabi.result import Cell, Labelmap
 from manabi.volume import Volume
 
@@ -89,21 +89,11 @@ def _scanned(parameters: HeadNeckParameters, maps: TissueMaps, device: torch.dev
             with context.span(number / len(used), (number + 1) / len(used)):
                 image = scan_densities(found, spacing, scanner, seed, device, context, fast=grid.fast)
             array = image.round_().clamp_(-1024, 3071).to(torch.int16).cpu().numpy()
-            volumes[name] = Volume(array, matrix(parameters), "CT", "HU", name=name)
+            volumes[name] = Volume(array, matrix(parameters.grid, parameters.setup), "CT", "HU", name=name)
             means[name] = ideal(found, scanner)
-    label = maps.label.cpu().numpy()
-    anatomy = Labelmap(Volume(np.ascontiguousarray(label), matrix(parameters), name="anatomy"), SEGMENTS)
+    label = np.ascontiguousarray(maps.label.cpu().numpy())
+    anatomy = Labelmap(Volume(label, matrix(parameters.grid, parameters.setup), name="anatomy"), SEGMENTS)
     return Case(volumes, {"anatomy": anatomy}, _truth(parameters, maps, means, used), {})
-
-
-def matrix(parameters: HeadNeckParameters) -> np.ndarray:
-    """Columns to the left, rows to the back, slices to the head."""
-    grid = parameters.grid
-    out = np.diag([-grid.pixel_mm, -grid.pixel_mm, grid.slice_mm, 1.0])
-    half = (grid.matrix - 1) / 2 * grid.pixel_mm
-    lowest = grid.top_mm - grid.slice_mm * (slices(grid) - 1)
-    out[:3, 3] = [half, half, lowest + parameters.setup.place_mm[2]]
-    return out
 
 
 def _truth(
@@ -150,7 +140,7 @@ def _lesion_truth(parameters: HeadNeckParameters, maps: TissueMaps, means: dict[
     if not count:
         return {}
     k, j, i = (v.double().mean().item() for v in torch.nonzero(where).unbind(1))
-    place = matrix(parameters) @ np.array([i, j, k, 1.0])
+    place = matrix(parameters.grid, parameters.setup) @ np.array([i, j, k, 1.0])
     lesion = parameters.lesion
     out: dict[str, Cell] = {"lesion_place": lesion.place, "lesion_in_bone": int(SITES[lesion.place].bone)}
     out.update({f"lesion_{axis}_mm": round(float(v), 2) for axis, v in zip("ras", place, strict=False)})

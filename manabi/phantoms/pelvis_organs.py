@@ -110,6 +110,7 @@ def _prostate(
     long = organs.prostate_long
 
     def shape(size: float) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+        """Centre and radii of a gland of this size, its back on the rectum."""
         radii = (size, 0.74 * size / math.sqrt(long), 0.80 * size * long)
         z = APEX_MM + radii[2]
         fronts = [front_of(rectum, 0.0, z + t * radii[2]) for t in (-0.5, 0.0, 0.5)]
@@ -117,6 +118,7 @@ def _prostate(
         return (0.0, back + organs.gap + 0.72 * radii[1], z), radii
 
     def make(size: float) -> Body:
+        """The gland of this size."""
         centre, radii = shape(size)
         gland = pear(centre, radii, 0.75, 0.2)
         if organs.median_lobe:
@@ -154,6 +156,7 @@ def _root(
 
 def _vesicle(line: tuple[Station, ...], ml: float, taken: tuple[Body, Body], seed: int) -> Body:
     def make(radius: float) -> Body:
+        """The tube, of this radius at its thickest."""
         tube = path(*((x, y, z, radius * share) for x, y, z, share in line), stretch=(1.0, 0.85, 1.15))
         return lumpy(tube, seed, 0.16 * radius, 10.0)
 
@@ -170,6 +173,7 @@ def _bladder(
     full = min(max((ml - 30.0) / 300.0, 0.0), 1.0)
 
     def make(radius: float) -> Body:
+        """The bladder, of this radius."""
         wide = radius * (1.22 - 0.27 * full)
         deep = radius * (1.08 - 0.02 * full)
         high = radius * (0.62 + 0.26 * full) * (1.0 - 0.22 * organs.bladder_flat)

@@ -7,30 +7,15 @@ import math
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
 
 from manabi.phantoms.brain_shapes import Points
 from manabi.phantoms.pelvis_parameters import Build, Grid, Setup
+from manabi.phantoms.slab import axes
 
 NODE_MM = 8.0
 """About the distance of the nodes at which places are worked out; between them they are interpolated."""
 UNEVEN_MM = 60.0
 """Size of the smooth random shift."""
-
-
-def slices(grid: Grid) -> int:
-    """How many slices the image has."""
-    return int(grid.length_mm / grid.slice_mm + 1e-6) + 1
-
-
-def axes(grid: Grid, setup: Setup) -> tuple[Tensor, Tensor, Tensor]:
-    """Coordinates of the fine grid in mm from the middle of the hip joints: right, front and head, each ascending."""
-    half = (grid.matrix - 1) / 2 * grid.pixel_mm
-    line = torch.linspace(-half, half, grid.matrix)
-    step = grid.slice_mm / grid.subslices
-    count = slices(grid) * grid.subslices
-    z = grid.top_mm + 0.5 * (grid.slice_mm - step) - step * torch.arange(count - 1, -1, -1, dtype=torch.float32)
-    return line - setup.place_mm[0], line - setup.place_mm[1], z
 
 
 def atlas(build: Build, setup: Setup, grid: Grid, rng: np.random.Generator, device: torch.device) -> Points:

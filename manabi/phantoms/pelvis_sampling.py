@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from manabi.errors import InvalidInputError
+from manabi.phantoms.choices import with_choices
 from manabi.phantoms.ct.materials import MATERIALS
 from manabi.phantoms.pelvis_metal import SIDES
 from manabi.phantoms.pelvis_parameters import Build, Finds, Grid, Organs, PelvisParameters, Readers, Setup
@@ -48,25 +49,16 @@ def sample(rng: np.random.Generator, choices: Mapping[str, Any]) -> PelvisParame
         given.setdefault("bladder_ml", empty)
     if (contrast := given.pop("bladder_contrast", None)) is not None:
         given.setdefault("bladder_contrast_hu", medium if contrast else 0.0)
-    return _with(drawn, given)
-
-
-def _with(drawn: PelvisParameters, given: dict[str, Any]) -> PelvisParameters:
-    """Fix fields by their names."""
-    parts: dict[str, Any] = {}
-    for part, kind in PARTS:
-        names = {f.name for f in fields(kind)}
-        values = {key: tuple(v) if isinstance(v := given.pop(key), list) else v for key in list(given) if key in names}
-        one = replace(getattr(drawn, part), **values)
-        if part == "grid" and "subslices" not in values:
-            one = replace(one, subslices=1 if one.slice_mm <= THICK_MM else 3)
-        parts[part] = one
-    parts.update({name: int(given.pop(name)) for name in SEEDS if name in given})
-    if given:
-        raise InvalidInputError(f"The pelvis has no {', '.join(sorted(given))}.")
-    chosen = replace(drawn, **parts)
+    chosen = with_choices(drawn, PARTS, SEEDS, given, "pelvis", _follow)
     _check(chosen)
     return chosen
+
+
+def _follow(part: str, one: Any, values: Mapping[str, Any]) -> Any:
+    """A part, with what follows from the values fixed in it."""
+    if part == "grid" and "subslices" not in values:
+        return replace(one, subslices=1 if one.slice_mm <= THICK_MM else 3)
+    return one
 
 
 def _check(chosen: PelvisParameters) -> None:

@@ -21,11 +21,11 @@ from manabi.phantoms.ct.tissue import HARD, Densities
 from manabi.phantoms.head_neck_render import TissueMaps
 from manabi.phantoms.head_neck_scan import densities, ideal, inner
 from manabi.phantoms.pelvis_parameters import PelvisParameters
-from manabi.phantoms.pelvis_pose import slices
 from manabi.phantoms.pelvis_readers import contour
 from manabi.phantoms.pelvis_render import tissue_maps
 from manabi.phantoms.pelvis_tissues import BONE, FAT, MUSCLE, ORGANS, SEGMENTS
 from manabi.phantoms.side_by_side import side_by_side
+from manabi.phantoms.slab import matrix
 from manabi.result import Cell, Labelmap
 from manabi.volume import Volume
 
@@ -66,7 +66,7 @@ def _case(parameters: PelvisParameters, maps: TissueMaps, device: torch.device, 
         means = ideal(found, scanner)
     array = image.round_().clamp_(-1024, 3071).to(torch.int16).cpu().numpy()
     label = np.ascontiguousarray(maps.label.cpu().numpy())
-    places = matrix(parameters)
+    places = matrix(parameters.grid, parameters.setup)
     organs = np.where(np.isin(label, ORGANS), label, 0).astype(np.uint8)
     labelmaps = {"organs": _labelmap(organs, places, "organs"), "anatomy": _labelmap(label, places, "anatomy")}
     for number in range(parameters.contours.readers):
@@ -125,16 +125,6 @@ def metal_runs(maps: TissueMaps, margin: int) -> list[tuple[int, int]]:
     wide = F.max_pool1d(touched.float()[None, None], 2 * margin + 1, 1, margin)[0, 0].numpy()
     steps = np.flatnonzero(np.diff(np.concatenate(([0.0], wide, [0.0]))))
     return [(int(a), int(b)) for a, b in zip(steps[::2], steps[1::2], strict=True)]
-
-
-def matrix(parameters: PelvisParameters) -> np.ndarray:
-    """Columns to the left, rows to the back, slices to the head."""
-    grid = parameters.grid
-    out = np.diag([-grid.pixel_mm, -grid.pixel_mm, grid.slice_mm, 1.0])
-    half = (grid.matrix - 1) / 2 * grid.pixel_mm
-    lowest = grid.top_mm - grid.slice_mm * (slices(grid) - 1)
-    out[:3, 3] = [half, half, lowest + parameters.setup.place_mm[2]]
-    return out
 
 
 def _truth(

@@ -11,7 +11,7 @@ from manabi.phantoms.brain_shapes import Points, joined
 from manabi.phantoms.head_neck_canvas import Canvas
 from manabi.phantoms.head_neck_shapes import LEVEL_MM, Body, ball, oval, path, sections
 from manabi.phantoms.pelvis_parameters import Build, Grid, Setup
-from manabi.phantoms.pelvis_pose import axes
+from manabi.phantoms.slab import axes
 from manabi.phantoms.thorax_canvas import edge
 
 SKIN_MM = 2.0

@@ -11,9 +11,10 @@ import torch
 from manabi.phantoms.head_neck_canvas import Canvas
 from manabi.phantoms.head_neck_mouth import MANDIBLE, TEETH_PER_ROW, TONGUE, place
 from manabi.phantoms.head_neck_parameters import Build, Grid, Setup
-from manabi.phantoms.head_neck_pose import atlas, axes, slices
+from manabi.phantoms.head_neck_pose import atlas
 from manabi.phantoms.head_neck_shapes import Body, ball, beyond, path, strap
 from manabi.phantoms.head_neck_tissues import SEGMENTS, TISSUES
+from manabi.phantoms.slab import axes, slices
 from manabi.phantoms.thorax_canvas import edge
 
 SPACING = (2.0, 2.0, 2.0)
