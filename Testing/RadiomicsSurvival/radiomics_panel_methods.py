@@ -9,7 +9,7 @@ import numpy as np
 
 from manabi.errors import InvalidInputError
 from manabi.method import Method
-from manabi.radiomics.method import CohortFit, RadiomicsSurvival
+from manabi.radiomics.method import FromTables, RadiomicsSurvival
 from manabi.radiomics.parameters import RadiomicsParameters
 from manabi.radiomics.segments import choose, labelled, labels_of
 from manabi.result import Plot, Result, Table
@@ -121,7 +121,7 @@ class Quick(Method[RadiomicsParameters]):
 class QuickFit(Quick):
     """The task ``fit``."""
 
-    inputs = CohortFit.inputs
+    inputs = FromTables.inputs
 
     def _run(self, inputs, parameters, context):
         context.progress(0.5, "Fitting")

@@ -9,7 +9,7 @@ from typing import Any
 from manabi.io.atomic import atomic_file
 from Training.experiments.slices_markdown import table
 from Training.experiments.survival_figures import Panel, dots
-from Training.experiments.survival_report import picture, triple
+from Training.experiments.survival_text import picture, triple
 
 PAGE, FIGURE = "grade.md", "grade.png"
 WAYS = {

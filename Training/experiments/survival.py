@@ -2,11 +2,12 @@
 
 Cohorts of simulated lung tumours (:class:`manabi.phantoms.tumour.TumourPhantom`) whose hazard depends on a known
 texture and on volume. Parts, each on its own with ``--set experiment.parts=null`` (``coverage``, ``concordance``,
-``volume``, ``source``, ``batch``): whether 95 % intervals hold the truth; how much concordance there is and how much is
-achieved; whether nothing is found where there is nothing; whether volume passes for texture; how often the source's
-p-value comes by chance; and what centres do. Features are extracted from rendered phantoms; thousands of
-cohorts are then drawn with features of the same correlations (:mod:`manabi.phantoms.tumour_surrogate`). ``quick``
-renders fewer phantoms and draws fewer cohorts. Settings: ``--set experiment.X=`` (:class:`Settings`).
+``volume``, ``source``, ``batch``, ``delta``): whether 95 % intervals hold the truth; how much concordance there is and
+how much is achieved; whether nothing is found where there is nothing; whether volume passes for texture; how often the
+source's p-value comes by chance; what centres do; and what the best of 17 sets of changes in 26 patients is worth.
+Features are extracted from rendered phantoms; thousands of cohorts are then drawn with features of the same
+correlations (:mod:`manabi.phantoms.tumour_surrogate`). ``quick`` renders fewer phantoms and draws fewer cohorts.
+Settings: ``--set experiment.X=`` (:class:`Settings`).
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from manabi.io.atomic import atomic_file
 from manabi.parameters import Parameters
 from manabi.provenance import package_versions
 from Training.config import read_sections
-from Training.experiments import survival_effects, survival_holdout, survival_nested, survival_report
+from Training.experiments import survival_delta, survival_effects, survival_holdout, survival_nested, survival_report
 from Training.experiments.survival_bench import Bench, Settings, finite, listed
 from Training.experiments.survival_features import lung_surrogate
 
@@ -32,6 +33,7 @@ RESULTS = "results.json"
 QUICK = (
     "experiment.cohorts=200", "experiment.nested=6", "experiment.repeats=1",
     "experiment.phantoms=60", "experiment.permutations=99",
+    "experiment.delta_studies=12", "experiment.delta_permutations=19",
 )  # fmt: skip
 """For two processor cores (some minutes); the page says what was run."""
 TYPES: dict[str, type[Parameters]] = {"experiment": Settings}
@@ -75,5 +77,6 @@ STEPS: dict[str, dict[str, Callable[[Bench], dict[str, Any]]]] = {
     "volume": {"volume": survival_holdout.volume, "volume_nested": lambda bench: {"cv": survival_nested.volume(bench)}},
     "source": {"source": survival_holdout.source},
     "batch": {"batch": survival_nested.batch},
+    "delta": {"delta": survival_delta.delta},
 }
 """The steps of each part."""

@@ -25,7 +25,7 @@ from manabi.radiomics.cohort.scores_data import Followup
 from manabi.radiomics.cohort.table import Cohort
 from Training.experiments.slices_scores import wilson
 
-PARTS = ("coverage", "concordance", "null", "volume", "source", "batch")
+PARTS = ("coverage", "concordance", "null", "volume", "source", "batch", "delta")
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,10 @@ class Settings(Parameters):
     nested_features: int = field(default=0, metadata={"low": 0, "help": "features in them, evenly taken; 0: all"})
     repeats: int = field(default=2, metadata={"low": 1, "help": "of the cross-validation"})
     permutations: int = field(default=99, metadata={"low": 19, "help": "of the outcome, in a permutation test"})
+    delta_studies: int = field(default=200, metadata={"low": 2, "help": "studies of changes of each kind"})
+    delta_permutations: int = field(
+        default=99, metadata={"low": 0, "help": "of the outcome of a study of changes; 0: none"}
+    )
     phantoms: int = field(default=358, metadata={"low": 0, "help": "rendered to learn features from; 0: made up"})
     seed: int = field(default=2035, metadata={"low": 0})
     workers: int = field(default=0, metadata={"low": 0, "help": "processes; 0: as many as processors"})
@@ -71,7 +75,7 @@ class Bench:
 
     def kept(self, name: str, make: Callable[[Bench], dict[str, Any]]) -> dict[str, Any]:
         """The results of a part: from its file where it was made with the same settings and features, or made now."""
-        place, digest = self.folder / f"{name}.json", self.digest()
+        place, digest = self.folder / f"{name}.json", self.digest(name == "delta")
         if self.resume and place.is_file():
             found = json.loads(place.read_text(encoding="utf-8"))
             if found["digest"] == digest:
@@ -81,9 +85,10 @@ class Bench:
             aside.write_text(json.dumps({"digest": digest, "results": results}, indent=1), encoding="utf-8")
         return results
 
-    def digest(self) -> str:
-        """Changes with the settings that change numbers, and with the features."""
-        chosen = {k: v for k, v in self.settings.to_dict().items() if k not in ("parts", "workers")}
+    def digest(self, changes: bool = False) -> str:
+        """Changes with the settings that change numbers (those of the studies of changes on request), and features."""
+        left = ("parts", "workers") if changes else ("parts", "workers", "delta_studies", "delta_permutations")
+        chosen = {k: v for k, v in self.settings.to_dict().items() if k not in left}
         arrays = (self.surrogate.effects, self.surrogate.factors, self.surrogate.own)
         text = json.dumps(chosen, sort_keys=True) + "".join(self.surrogate.names)
         return hashlib.sha256(text.encode() + b"".join(a.tobytes() for a in arrays)).hexdigest()

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from manabi.io.atomic import atomic_file
-from Training.experiments import survival_figures
+from Training.experiments import survival_delta_report, survival_figures
 from Training.experiments.slices_markdown import cell, number, table
 from Training.experiments.survival_holdout import RULES
+from Training.experiments.survival_text import picture, triple
 
 PAGE = "survival.md"
 Results = Mapping[str, Any]
@@ -28,7 +29,7 @@ def text(results: Results) -> str:
     """The page."""
     writers = {
         "coverage": _coverage, "concordance": _concordance, "null": _null, "volume": _volume, "source": _source,
-        "batch": _batch,
+        "batch": _batch, "delta": survival_delta_report.section,
     }  # fmt: skip
     lines = _head(results)
     for part, write in writers.items():
@@ -61,21 +62,6 @@ def _head(results: Results) -> list[str]:
     if chosen["nested_features"]:
         lines += [f"Cross-validation sees {chosen['nested_features']} of the features.", ""]
     return lines
-
-
-def triple(values: Sequence[float | None], digits: int = 3) -> str:
-    """A number with its interval; a dash where there is none."""
-    value, low, high = values
-    if value is None:
-        return "–"
-    if low is None or high is None:
-        return f"{value:.{digits}f}"
-    return f"{value:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
-
-
-def picture(name: str, words: str) -> list[str]:
-    """A picture of the page."""
-    return [f"![{words}](images/{name})", ""]
 
 
 def _coverage(part: Results) -> list[str]:

@@ -212,6 +212,6 @@ def modality_of(features_csv: Path) -> str:
 def plan_of(parameters: RadiomicsParameters, seed: int) -> Plan:
     """The plan of the parameters."""
     return Plan(
-        model=parameters.model, folds=parameters.folds, repeats=parameters.repeats,
+        model=parameters.model, scheme=parameters.scheme, folds=parameters.folds, repeats=parameters.repeats,
         n_permutations=parameters.permutations, seed=seed,
     )  # fmt: skip

@@ -13,7 +13,7 @@ from manabi.context import Context
 from manabi.errors import DependencyError, InvalidInputError
 from manabi.method import InputSpec, Method
 from manabi.parameters import Parameters
-from manabi.radiomics.parameters import RadiomicsParameters
+from manabi.radiomics.parameters import CHANGES, RadiomicsParameters
 from manabi.radiomics.segments import NamedLabels
 from manabi.result import Cell, Result, Table
 from manabi.series_rule import SeriesRule
@@ -32,6 +32,8 @@ IMPORTED_AHEAD = (
 )  # fmt: skip
 """What a run imports."""
 IMAGES = ("image", "second")
+TABLE_TASKS = ("fit", "delta")
+"""Tasks that take tables instead of images."""
 EXTRACTION = ("preset", "engine", "bin_width", "bin_count", "resample_mm", "wavelets")
 """Parameters of the extraction, which a model with its own settings does not use."""
 
@@ -79,10 +81,10 @@ class RadiomicsSurvival(Method[RadiomicsParameters]):
         parameters: RadiomicsParameters | Mapping[str, Any] | None = None,
         context: Context | None = None,
     ) -> Result:
-        """Run; the task ``fit`` takes tables and needs no image, see :class:`manabi.method.Method`."""
+        """Run; ``fit`` and ``delta`` take tables and need no image, see :class:`manabi.method.Method`."""
         settings = RadiomicsParameters.of(parameters)
-        if settings.task == "fit" and not isinstance(self, CohortFit):
-            return CohortFit().run(inputs, settings, context)
+        if settings.task in TABLE_TASKS and not isinstance(self, FromTables):
+            return FromTables().run(inputs, settings, context)
         return super().run(inputs, settings, context)
 
     def _run(self, inputs: dict[str, Volume], parameters: RadiomicsParameters, context: Context) -> Result:
@@ -192,7 +194,9 @@ class RadiomicsSurvival(Method[RadiomicsParameters]):
     # --- figures and truth ------------------------------------------------------------------------------------------
 
     def draw(self, inputs: Mapping[str, Volume], result: Result, folder: Path) -> list[Path]:
-        """The segments on three planes with key features, the patient among the cohort, what drove the risk."""
+        """The segments on three planes, the patient among the cohort, what drove the risk; changes have no figure."""
+        if CHANGES in result.tables:
+            return []
         from manabi.radiomics.figure import draw_result
 
         return draw_result(inputs, result, folder)
@@ -200,7 +204,9 @@ class RadiomicsSurvival(Method[RadiomicsParameters]):
     def export(
         self, inputs: Mapping[str, Volume], result: Result, folder: Path, image_format: str
     ) -> Mapping[str, list[Path]]:
-        """The report as HTML (one file, pictures within) and as PDF."""
+        """The report as HTML (one file, pictures within) and as PDF; none of a table of changes."""
+        if CHANGES in result.tables:
+            return {}
         from manabi.radiomics.report import write_reports
 
         return {"report": write_reports(inputs, result, folder)}
@@ -227,8 +233,8 @@ class RadiomicsSurvival(Method[RadiomicsParameters]):
         return {"volume": Table(("measured_ml", "true_ml"), ((measured, known),))}
 
 
-class CohortFit(RadiomicsSurvival):
-    """The task ``fit`` of RadiomicsSurvival: two tables in, a validated model out; no image is needed."""
+class FromTables(RadiomicsSurvival):
+    """The tasks ``fit`` and ``delta`` of RadiomicsSurvival: tables in, a validated model or changes out; no image."""
 
     inputs: ClassVar[tuple[InputSpec, ...]] = tuple(
         InputSpec(spec.name, spec.description, spec.modalities, True, spec.min_shape)
@@ -236,6 +242,10 @@ class CohortFit(RadiomicsSurvival):
     )
 
     def _run(self, inputs: dict[str, Volume], parameters: RadiomicsParameters, context: Context) -> Result:
+        if parameters.task == "delta":
+            from manabi.radiomics.delta_table import change_tables
+
+            return change_tables(parameters, context)
         from manabi.radiomics.cohort_run import fit_tables
 
         return fit_tables(parameters, context)

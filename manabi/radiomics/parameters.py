@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 Preset = Literal[
     "default", "pyradiomics", "paper-744", "ibsi-digital", "ibsi-a", "ibsi-b", "ibsi-c", "ibsi-d", "ibsi-e"
 ]
+CHANGES = "changes"
+"""Name of the table that the task ``delta`` makes."""
 FITTED = ("elastic_net", "lasso", "ridge", "forest", "boosting")
 
 
@@ -22,9 +24,12 @@ FITTED = ("elastic_net", "lasso", "ridge", "forest", "boosting")
 class RadiomicsParameters(Parameters):
     """Parameters of RadiomicsSurvival."""
 
-    task: Literal["predict", "features", "fit"] = field(
+    task: Literal["predict", "features", "fit", "delta"] = field(
         default="predict",
-        metadata={"help": "features and risk against a cohort; features alone; or fit a model to a cohort's tables"},
+        metadata={
+            "help": "features and risk against a cohort; features alone; fit a model to a cohort's tables; or changes "
+            "of features between a patient's images, from their table"
+        },
     )
     segments: str = field(
         default="all", metadata={"help": "which segments: all, or some of their names or labels with commas"}
@@ -55,7 +60,9 @@ class RadiomicsParameters(Parameters):
         default="", metadata={"help": "the patient's clinical values for predict, as age_years=70,stage=IB"}
     )
     centre: str = field(default="", metadata={"help": "centre of the image, where the model knows centres"})
-    features_csv: str = field(default="", metadata={"help": "fit: table of features, a row per tumour", "file": True})
+    features_csv: str = field(
+        default="", metadata={"help": "fit: table of features, a row per tumour; delta: a row per scan", "file": True}
+    )
     outcomes_csv: str = field(default="", metadata={"help": "fit: table of outcomes, a row per patient", "file": True})
     patient_column: str = field(default="case", metadata={"help": "fit: column of the patient, in both tables"})
     tumour_column: str = field(default="", metadata={"help": "fit: column that tells a patient's tumours apart"})
@@ -81,6 +88,16 @@ class RadiomicsParameters(Parameters):
     block: Literal["combined", "radiomics", "clinical", "volume"] = field(
         default="combined", metadata={"help": "fit: which of the compared models becomes the bundle"}
     )
+    week_column: str = field(
+        default="week", metadata={"help": "delta: column of the week; without it names as p001_week3 say it"}
+    )
+    delta_set: str = field(
+        default="slope", metadata={"help": "delta: which changes, as slope or abs-w3-w1; all for all sets"}
+    )
+    first_scan: bool = field(default=True, metadata={"help": "delta: keep the first scan's features beside changes"})
+    scheme: Literal["folds", "loo"] = field(
+        default="folds", metadata={"help": "fit: repeated folds, or leave one patient out (few patients)"}
+    )
     folds: int = field(default=5, metadata={"help": "fit: outer folds of the validation", "low": 2, "high": 50})
     repeats: int = field(default=10, metadata={"help": "fit: how often the folds are drawn", "low": 1, "high": 200})
     permutations: int = field(
@@ -99,6 +116,8 @@ class RadiomicsParameters(Parameters):
             raise InvalidInputError("Choose either bin_width or bin_count, not both.")
         if self.task == "fit" and not (self.features_csv and self.outcomes_csv):
             raise InvalidInputError("task=fit takes two tables: choose features_csv and outcomes_csv.")
+        if self.task == "delta" and not self.features_csv:
+            raise InvalidInputError("task=delta takes the table of features of all scans: choose features_csv.")
         assignments(self.clinical, "clinical")
         assignments(self.segment_names, "segment_names")
 

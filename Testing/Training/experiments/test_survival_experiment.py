@@ -150,7 +150,7 @@ def test_a_scanner_that_tells_survival_is_seen_through_within_centres():
 
 def test_parts_that_there_are_not_are_refused():
     assert listed("null, batch") == ["null", "batch"]
-    assert len(listed("all")) == 6
+    assert len(listed("all")) == 7
     with pytest.raises(InvalidInputError, match="parts"):
         listed("null,everything")
 
@@ -171,13 +171,14 @@ def test_a_finished_part_is_kept_until_settings_change(bench):
 @pytest.mark.slow
 def test_the_experiment_writes_results_page_and_figures(tmp_path):
     small = ["cohorts=10", "nested=2", "nested_features=12", "repeats=1", "phantoms=0", "permutations=19",
-             "patients=120", "training=80", "workers=1"]  # fmt: skip
+             "patients=120", "training=80", "workers=1",
+             "delta_studies=2", "delta_permutations=0"]  # fmt: skip
     survival.run(tmp_path, "quick", [f"experiment.{text}" for text in small])
     results = json.loads((tmp_path / survival.RESULTS).read_text())
-    assert set(results) == {"about", "coverage", "concordance", "null", "volume", "source", "batch"}
+    assert set(results) == {"about", "coverage", "concordance", "null", "volume", "source", "batch", "delta"}
     page = (tmp_path / survival_report.PAGE).read_text()
     assert "made up" in page
     assert "nan" not in page
-    for name in ("coverage", "concordance", "null", "source", "batch"):
+    for name in ("coverage", "concordance", "null", "source", "batch", "delta"):
         assert (tmp_path / "images" / f"survival_{name}.png").stat().st_size > 5000
         assert f"images/survival_{name}.png" in page

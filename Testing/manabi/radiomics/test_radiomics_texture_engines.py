@@ -6,9 +6,19 @@ import itertools
 
 import numpy as np
 import pytest
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from texture_fixtures import random_levels
 
-from manabi.radiomics.texture import AGGREGATIONS, TextureOptions, choose, compute, features, features_of_bands
+from manabi.radiomics.texture import (
+    AGGREGATIONS,
+    TextureOptions,
+    choose,
+    compute,
+    features,
+    features_of_bands,
+    kernels_numpy,
+)
 
 SPACING = (3.0, 1.0, 1.0)
 CASES = [TextureOptions("pyradiomics", "3d_avg"), *(TextureOptions(aggregation=a) for a in AGGREGATIONS)]
@@ -126,3 +136,15 @@ def test_a_batch_compiles_once_and_a_single_case_never(monkeypatch):
         choose.warm_for_many()
         told.append(len(calls))
     assert told == [0, 0, 1, 1, 1, 1]
+
+
+@pytest.mark.parametrize(("nodes", "edges"), [(1, 0), (40, 12), (200, 180), (500, 4000)])
+def test_components_are_those_that_scipy_finds(nodes, edges):
+    rng = np.random.default_rng(nodes)
+    one, other = rng.integers(nodes, size=(2, edges))
+    found = kernels_numpy.smallest_of_component(nodes, one, other)
+    graph = coo_array((np.ones(edges), (one, other)), shape=(nodes, nodes))
+    count, label = connected_components(graph, directed=False)
+    first = np.full(count, nodes)
+    np.minimum.at(first, label, np.arange(nodes))
+    assert np.array_equal(found, first[label])

@@ -104,7 +104,7 @@ def _need_apart(
 ) -> None:
     """Refuse outcomes and clinical data among the features: a model that sees the outcome looks perfect."""
     known = {*outcomes.columns, columns.time, columns.event, columns.label, *columns.clinical}
-    both = [name for name in _feature_names(features, keys, columns) if name in known]
+    both = [name for name in feature_names(features, keys, columns) if name in known]
     if both:
         more = f" and {len(both) - 1} more" if len(both) > 1 else ""
         raise InvalidInputError(
@@ -129,7 +129,8 @@ def _match(features: pd.DataFrame, outcomes: pd.DataFrame, on: Sequence[str]) ->
     return np.array([rows[key] for key in keys], int)
 
 
-def _numbers(table: pd.DataFrame, name: str, path: Path) -> np.ndarray:
+def numbers(table: pd.DataFrame, name: str, path: Path) -> np.ndarray:
+    """``(rows,)`` numbers of a column, NaN where empty; raises InvalidInputError where it holds text."""
     import pandas as pd
 
     texts = table[name].str.strip()
@@ -146,17 +147,17 @@ def _numbers(table: pd.DataFrame, name: str, path: Path) -> np.ndarray:
     return values.to_numpy(float)
 
 
-def _feature_names(table: pd.DataFrame, keys: Sequence[str], columns: Columns) -> list[str]:
+def feature_names(table: pd.DataFrame, keys: Sequence[str], columns: Columns) -> list[str]:
     """Columns that are features."""
     apart = {*keys, columns.centre, columns.volume_ml, *columns.ignore}
     return [name for name in table.columns if name not in apart and not name.startswith(IGNORED)]
 
 
 def _features(table: pd.DataFrame, keys: Sequence[str], columns: Columns, path: Path) -> dict[str, Any]:
-    names = _feature_names(table, keys, columns)
+    names = feature_names(table, keys, columns)
     if not names:
         return {}
-    values = np.column_stack([_numbers(table, name, path) for name in names])
+    values = np.column_stack([numbers(table, name, path) for name in names])
     empty = [name for name, column in zip(names, values.T, strict=True) if np.isnan(column).all()]
     if empty:
         raise InvalidInputError(
@@ -184,7 +185,7 @@ def _outcome(table: pd.DataFrame, columns: Columns, path: Path) -> dict[str, Any
             "recurred, and 0 for alive without it when last seen."
         )
     event = (texts == "1").to_numpy(bool)
-    return {"time_days": _numbers(table, columns.time, path) * DAYS[columns.time_unit], "event": event}
+    return {"time_days": numbers(table, columns.time, path) * DAYS[columns.time_unit], "event": event}
 
 
 def _clinical(table: pd.DataFrame, name: str, kind: str | Sequence[str], path: Path) -> ClinicalColumn:
@@ -192,7 +193,7 @@ def _clinical(table: pd.DataFrame, name: str, kind: str | Sequence[str], path: P
     if table[name].isna().all():
         raise InvalidInputError(f"{path.name!r}: clinical column {name!r} is missing in every row. Leave it out.")
     if kind == "numeric":
-        return ClinicalColumn(name, "numeric", _numbers(table, name, path))
+        return ClinicalColumn(name, "numeric", numbers(table, name, path))
     texts = table[name].fillna("").tolist()
     if kind == "categorical":
         return ClinicalColumn.of(name, texts)
@@ -220,4 +221,4 @@ def _centre(features: pd.DataFrame, outcomes: pd.DataFrame, columns: Columns) ->
 def _volume(features: pd.DataFrame, outcomes: pd.DataFrame, columns: Columns) -> np.ndarray | None:
     if not columns.volume_ml:
         return None
-    return _numbers(_either(features, outcomes, columns.volume_ml), columns.volume_ml, Path("volumes"))
+    return numbers(_either(features, outcomes, columns.volume_ml), columns.volume_ml, Path("volumes"))
