@@ -14,6 +14,7 @@ import numpy as np
 
 from manabi.mvct.hu_check import HuLine, failing
 from manabi.mvct.metal import Metal
+from manabi.mvct.missing import Missing
 from manabi.mvct.ood import Oddity
 from manabi.mvct.truncation import Truncation
 from manabi.parameters import Parameters
@@ -29,11 +30,14 @@ HU_OFF = "HU check"
 WRONG_KIND = "Another kind of image"
 DISTORTED = "Possible distortion"
 TILTED = "Tilted slices"
+MISSING = "Missing slices"
 NO_HU = "The values do not look like Hounsfield units"
-PREFIXES = (OUT_OF_RANGE, METAL, TRUNCATED, DO_NOT_USE, HU_OFF, WRONG_KIND, DISTORTED, TILTED, NO_HU)
+PREFIXES = (OUT_OF_RANGE, METAL, TRUNCATED, DO_NOT_USE, HU_OFF, WRONG_KIND, DISTORTED, TILTED, MISSING, NO_HU)
 """How the gate's warnings begin; a method's ``alert_prefixes``."""
 KIND_WORDS = {"mvct": "megavoltage CT", "cbct": "cone-beam CT", "kvct": "kilovoltage CT"}
 MOST_NAMED = 3
+MISSING_SCORE = 1.5
+"""Of slices that are missing: flagged, for the others can be used."""
 EDGE = "edge_mm"
 HU_LOWEST = -200.0
 """A CT in Hounsfield units holds air: its lowest value is below this (our choice)."""
@@ -86,6 +90,7 @@ class Evidence:
         hu_lines: HU check of the output.
         dig: DIG-a of the conversion, HU/mm.
         couch_slope: of the input, see :func:`manabi.mvct.level.couch_slope`.
+        missing: slices of the input that do not show what lies there.
         usual_dig: mean of the model's validation patients (of its training ones where those are too few), HU/mm.
     """
 
@@ -100,6 +105,7 @@ class Evidence:
     dig: float | None = None
     usual_dig: float | None = None
     couch_slope: float | None = None
+    missing: Missing | None = None
 
 
 @dataclass(frozen=True)
@@ -178,7 +184,7 @@ def judge(evidence: Evidence, limits: GateLimits | None = None) -> Verdict:
     """
     limits = limits or GateLimits()
     findings = _Findings()
-    for check in (_units, _body, _oddities, _kind, _truncation, _metal, _level, _hu, _distortion):
+    for check in (_units, _body, _oddities, _kind, _truncation, _metal, _level, _missing, _hu, _distortion):
         check(evidence, limits, findings)
     reasons = tuple(sorted(findings.reasons, key=lambda r: (r.level != REFUSE, -r.score)))
     levels = {reason.level for reason in reasons}
@@ -271,6 +277,18 @@ def _level(evidence: Evidence, limits: GateLimits, findings: _Findings) -> None:
         abs(evidence.couch_slope) / limits.flag_slope, limits.refuse_slope / limits.flag_slope, TILTED,
         f"the couch is inclined by {degrees:.0f} degrees along the slices.",
         "A tilt of the gantry was probably lost when the image was saved: load the DICOM series itself.",
+    )  # fmt: skip
+
+
+def _missing(evidence: Evidence, limits: GateLimits, findings: _Findings) -> None:
+    found = evidence.missing
+    if found is None or not found.present:
+        return
+    named = ((found.empty, "no patient in slice {}"), (found.repeated, "slice {} repeats the one below"))
+    text = "; ".join(words.format(_ranges([k + 1 for k in slices])) for slices, words in named if slices)
+    findings.add(
+        MISSING_SCORE, 2.0, MISSING, f"{text}.",
+        "Load the series again from its source: nothing is known there, in the converted image either.",
     )  # fmt: skip
 
 

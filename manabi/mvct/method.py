@@ -69,7 +69,8 @@ class MVCTConvert(Method[MVCTParameters]):
     }
     alert_prefixes: ClassVar[tuple[str, ...]] = (
         "Out of the training range", "Metal", "Truncated field of view", "Do not use", "HU check",
-        "Another kind of image", "Possible distortion", "Tilted slices", "The values do not look like Hounsfield units",
+        "Another kind of image", "Possible distortion", "Tilted slices", "Missing slices",
+        "The values do not look like Hounsfield units",
         "The reference",
     )  # fmt: skip
 

@@ -14,6 +14,7 @@ from manabi.mvct.hu_check import HuLine
 from manabi.mvct.level import couch_slope
 from manabi.mvct.metal import find_metal
 from manabi.mvct.metrics import Dig
+from manabi.mvct.missing import missing_slices
 from manabi.mvct.ood import Reference, oddities
 from manabi.mvct.pipeline import Model
 from manabi.mvct.prepare import Work
@@ -69,7 +70,7 @@ def check_input(work: Work, model: Model, context: Context) -> InputCheck:
     found = signature(work.hu, spacing, tissues)
     reference = Reference.of(model.facts["ood"]) if model.facts.get("ood") else None
     features = _features(work, model, reference, tissues.body, context)
-    context.progress(0.7, "Looking for truncation, metal and tilt")
+    context.progress(0.7, "Looking for truncation, metal, tilt and missing slices")
     evidence = Evidence(
         body_share=float(tissues.body.mean()),
         lowest_hu=work.lowest_hu,
@@ -80,6 +81,7 @@ def check_input(work: Work, model: Model, context: Context) -> InputCheck:
         metal=find_metal(work.hu, spacing, tissues.body, kind),
         usual_dig=model.facts.get("usual_dig"),
         couch_slope=couch_slope(work.hu, spacing, tissues.body),
+        missing=missing_slices(work.hu, tissues.body),
     )
     return InputCheck(tissues, found, reference, features, evidence)
 

@@ -14,6 +14,7 @@ from manabi.mvct.gate import (
     FLAG,
     HU_OFF,
     METAL,
+    MISSING,
     OK,
     OUT_OF_RANGE,
     PREFIXES,
@@ -27,6 +28,7 @@ from manabi.mvct.gate import (
 )  # fmt: skip
 from manabi.mvct.hu_check import HuLine
 from manabi.mvct.metal import find_metal
+from manabi.mvct.missing import Missing
 from manabi.mvct.ood import Oddity, fit_reference, oddities
 from manabi.mvct.signature import likely_kind, signature
 from manabi.mvct.tissue_map import tissue_map
@@ -150,3 +152,10 @@ def test_a_wide_edge_is_flagged_earlier_than_a_sharp_one():
     wide, sharp = Oddity("edge_mm", 7.5, 4.7, 0.8), Oddity("edge_mm", 1.9, 4.7, 0.8)
     assert judge(Evidence(oddities=[wide])).level == FLAG
     assert judge(Evidence(oddities=[sharp])).level == OK
+
+
+def test_slices_without_the_patient_are_named_from_the_lower_end():
+    verdict = judge(Evidence(missing=Missing(empty=(4, 5), repeated=(9,))))
+    assert verdict.level == FLAG and verdict.reasons[0].prefix == MISSING
+    assert "no patient in slice 5 to 6; slice 10 repeats the one below" in verdict.reasons[0].text
+    assert judge(Evidence(missing=Missing())).level == OK
