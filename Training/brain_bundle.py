@@ -27,6 +27,7 @@ from Training.brain_synth import Example, Looks
 from Training.config import TrainConfig
 from Training.resampling import bootstrap_mean
 from Training.run import FitResult
+from Training.temperature import best_temperature
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from Training.brain import BrainRecipe
 
 REFERENCE = "Sugino T et al. Med Phys 2021;48:7215, 10.1002/mp.15192; Billot B et al. 10.1016/j.media.2023.102789"
-TEMPERATURES = (0.6, 0.7, 0.8, 0.9, 1.0, 1.15, 1.3, 1.5, 1.75, 2.0, 2.5)
 KNOWN_IMAGES, VALIDATION_IMAGES, TEST_IMAGES = 48, 16, 12
 """Images whose features are known, images that temperature and limits are fitted to, images per test subject."""
 LEAST_DICE = 0.3
@@ -150,11 +150,7 @@ def fit_temperature(model: CoarseToFine, examples: list[Example], fine: bool) ->
         picked = worth[torch.from_numpy(np.random.default_rng(number).permutation(len(worth))[:VOXELS])]
         logits.append(out[:, picked])
         truth.append(example.classes.flatten()[picked].long())
-    if not logits:
-        return 1.0
-    every, labels = torch.cat(logits, 1).T, torch.cat(truth)
-    losses = [float(torch.nn.functional.cross_entropy(every / t, labels)) for t in TEMPERATURES]
-    return TEMPERATURES[int(np.argmin(losses))]
+    return best_temperature(logits, truth)
 
 
 # --- the bundle -------------------------------------------------------------------------------------------------------

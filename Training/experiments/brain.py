@@ -5,7 +5,7 @@ papers and the report of Sugino claim of losses, skip connections, imperfect lab
 :class:`manabi.phantoms.brain.BrainPhantom`, in slices as there, split by patient. ``full`` is meant for a GPU;
 ``quick`` is a handful of coarse heads, small networks and few images, and the page says so. Settings:
 ``--set experiment.X=`` (:class:`Training.experiments.brain_bench.Settings`), ``recipe.X=``
-(:class:`Training.experiments.brain_task.SliceRecipe`), ``training.X=`` (the engine's), ``pix2pix.X=`` and
+(:class:`Training.structure_task.StructureRecipe`), ``training.X=`` (the engine's), ``pix2pix.X=`` and
 ``pix2pix_training.X=``.
 """
 
@@ -29,7 +29,7 @@ from Training.config import TrainConfig, read_sections
 from Training.experiments import brain_angio, brain_examples, brain_losses, brain_rebuild, brain_report, brain_skips
 from Training.experiments.brain_bench import PARTS, Bench, Settings, listed
 from Training.experiments.brain_cases import load_heads, parse_data, split_heads
-from Training.experiments.brain_task import SliceRecipe
+from Training.structure_task import StructureRecipe
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ QUICK = (
 :class:`Training.brain_contrast.ContrastRecipe` does and for its reason.
 """
 TYPES: dict[str, type[Parameters]] = {
-    "experiment": Settings, "recipe": SliceRecipe, "training": TrainConfig, "pix2pix": ContrastRecipe,
+    "experiment": Settings, "recipe": StructureRecipe, "training": TrainConfig, "pix2pix": ContrastRecipe,
     "pix2pix_training": TrainConfig,
 }  # fmt: skip
 RUNS: dict[str, Callable[[Bench], dict[str, Any]]] = {

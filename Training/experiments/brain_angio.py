@@ -25,8 +25,8 @@ from Training.brain_pix2pix import Pair
 from Training.experiments.brain_bench import Bench, parameters_of, target
 from Training.experiments.brain_cases import PLACES, BrainCase
 from Training.experiments.brain_tables import Scores, column, compared, mean_of_seeds, table_of, value_of
-from Training.experiments.brain_task import Labelled, SliceTask, loss_of, predict
 from Training.metrics import psnr, ssim
+from Training.structure_task import Labelled, StructureTask, loss_of, predict
 
 ALONE, SYNTHETIC, NOISE, COPY, REAL = (
     "heavy T2", "heavy T2 + synthetic MRA", "heavy T2 + noise", "heavy T2 + copy", "heavy T2 + real MRA"
@@ -199,7 +199,7 @@ def _arm(
             for case in heads
         ]
         loss = loss_of(bench.settings.vessel_loss)
-        task = SliceTask(bench.recipe, known, loss, 2, f"contrast {name}", data_hash=f"{bench.data_hash} {seed}")
+        task = StructureTask(bench.recipe, known, loss, 2, f"contrast {name}", data_hash=f"{bench.data_hash} {seed}")
         model = bench.fit(task, seed, folder, replace(bench.training, epochs=epochs))
         inputs = [channels(case, name, images) for case in bench.test]
         scores = bench.scores(model, bench.test, inputs, VESSELS)

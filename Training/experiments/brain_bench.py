@@ -25,8 +25,8 @@ from Training.brain_tests import measure_case
 from Training.config import TrainConfig
 from Training.engine import fit
 from Training.experiments.brain_cases import BrainCase, stacked
-from Training.experiments.brain_task import Labelled, SliceRecipe, SliceTask, predict
 from Training.experiments.slices_arms import digest, found, keep
+from Training.structure_task import Labelled, StructureRecipe, StructureTask, predict
 from Training.task import Task
 
 logger = logging.getLogger(__name__)
@@ -107,7 +107,7 @@ class Bench:
     """
 
     settings: Settings
-    recipe: SliceRecipe
+    recipe: StructureRecipe
     training: TrainConfig
     pix2pix: ContrastRecipe
     pix2pix_training: TrainConfig
@@ -201,7 +201,7 @@ def labelled(cases: Sequence[BrainCase], structures: Sequence[str], contrasts: S
     ]
 
 
-def parameters_of(task: SliceTask) -> int:
+def parameters_of(task: StructureTask) -> int:
     """Number of a network's weights."""
     with torch.random.fork_rng():
         return sum(weight.numel() for weight in task.build_model().parameters())

@@ -22,7 +22,7 @@ from Training.experiments.brain_bench import (
 )
 from Training.experiments.brain_cases import stacked
 from Training.experiments.brain_tables import column, mean_of_seeds, rankings, spread, table_of, value_of
-from Training.experiments.brain_task import SliceTask, loss_of
+from Training.structure_task import StructureTask, loss_of
 
 IMAGES = ("heavy_t2",)
 MULTI = "multi-class"
@@ -55,7 +55,7 @@ def _arm(bench: Bench, problem: str, structures: Sequence[str], loss: str, seed:
     def work(folder: Path) -> dict[str, Any]:
         """Train with the loss, and score the test heads."""
         heads = labelled(bench.train, structures, IMAGES)
-        task = SliceTask(
+        task = StructureTask(
             bench.recipe, heads, loss_of(loss), len(structures) + 1, f"{problem} {loss}", data_hash=bench.data_hash
         )
         model = bench.fit(task, seed, folder)

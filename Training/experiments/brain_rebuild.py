@@ -24,7 +24,7 @@ from Training.experiments.brain_bench import EVERY, Bench, Scores, listed, numbe
 from Training.experiments.brain_cases import BrainCase, stacked
 from Training.experiments.brain_skips import kept_slices
 from Training.experiments.brain_tables import column, compared, mean_of_seeds, value_of
-from Training.experiments.brain_task import Labelled, Loss, SliceTask, Summed, loss_of, predict
+from Training.structure_task import Labelled, Loss, StructureTask, Summed, loss_of, predict
 
 IMAGES = ("heavy_t2",)
 METHODS = ("slices", "partial", "sparse3d", "shape")
@@ -141,7 +141,7 @@ def _learned(
         Labelled(stacked(case, IMAGES), one.labels, one.slices) for case, one in zip(bench.train, labels, strict=True)
     ]
     dims = 2 if method == "slices" else 3
-    task = SliceTask(
+    task = StructureTask(
         bench.recipe, heads, _loss(bench, method), len(EVERY) + 1, f"labels {method} {name}", dims=dims,
         data_hash=f"{bench.data_hash} {seed}",
     )  # fmt: skip

@@ -18,7 +18,7 @@ from manabi.phantoms.brain_faults import drop_slices
 from Training.experiments.brain_bench import EVERY, Bench, listed, numbers, parameters_of, target
 from Training.experiments.brain_cases import BrainCase, stacked
 from Training.experiments.brain_tables import Scores, column, compared, mean_of_seeds, table_of, value_of
-from Training.experiments.brain_task import Labelled, SliceTask, loss_of
+from Training.structure_task import Labelled, StructureTask, loss_of
 
 IMAGES = ("heavy_t2",)
 GROUPS = {"large": ("cerebrum", "cerebellum"), "small": ("brainstem", "ventricles", "vessels")}
@@ -58,7 +58,7 @@ def _arm(bench: Bench, pattern: str, fraction: float, seed: int) -> dict[str, An
         ]
         loss = loss_of(bench.settings.base_loss)
         name = f"skips {pattern} {fraction:g} {bench.settings.base_loss}"
-        task = SliceTask(
+        task = StructureTask(
             bench.recipe, heads, loss, len(EVERY) + 1, name, pattern=pattern, data_hash=f"{bench.data_hash} {seed}"
         )
         model = bench.fit(task, seed, folder)

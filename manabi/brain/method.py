@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
-from manabi.brain.structures import CLASSES, STRUCTURES
+from manabi.brain.structures import BRAIN, CLASSES, STRUCTURES
 from manabi.context import Context
 from manabi.errors import GeometryError, InvalidInputError, ModelNotFoundError
 from manabi.loaded import LoadedNetworks
@@ -21,11 +21,14 @@ from manabi.series_rule import SeriesRule
 from manabi.volume import Volume
 
 if TYPE_CHECKING:
-    from manabi.brain.segment import Found
     from manabi.brain.synthetic import Computed
     from manabi.bundle import Bundle
+    from manabi.structures.found import Found
 
-IMPORTED_AHEAD = ("manabi.brain.segment", "manabi.brain.report", "manabi.inference", "scipy.ndimage", "SimpleITK")
+IMPORTED_AHEAD = (
+    "manabi.brain.segment", "manabi.brain.report", "manabi.structures.found", "manabi.inference", "scipy.ndimage",
+    "SimpleITK",
+)  # fmt: skip
 """What a run imports."""
 CONTRAST_BUNDLE = "brain-contrast"
 
@@ -65,15 +68,7 @@ class BrainParameters(Parameters):
 
     def wanted(self) -> tuple[str, ...]:
         """The structures to find."""
-        if self.structures.strip() == "all":
-            return STRUCTURES
-        names = tuple(name.strip() for name in self.structures.split(",") if name.strip())
-        unknown = [name for name in names if name not in STRUCTURES]
-        if unknown or not names:
-            raise InvalidInputError(
-                f"structures must be all, or names of {', '.join(STRUCTURES)} with commas; got {self.structures!r}."
-            )
-        return tuple(name for name in STRUCTURES if name in names)
+        return BRAIN.chosen(self.structures)
 
 
 class BrainSeg(Method[BrainParameters]):
@@ -137,14 +132,15 @@ class BrainSeg(Method[BrainParameters]):
     # --- structures -------------------------------------------------------------------------------------------------
 
     def _structures(self, inputs: dict[str, Volume], parameters: BrainParameters, context: Context) -> Result:
-        from manabi.brain import report, segment
+        from manabi.brain import report
+        from manabi.structures.found import tidy
 
         with context.span(0.0, 0.3 if parameters.synthetic_second else 0.0):
             computed = self._second(inputs, parameters.synthetic_second, context)
         with context.span(0.3 if computed else 0.0, 1.0):
             found, settings = self._found(inputs, computed, parameters.fine, context)
             context.progress(0.8, "Cleaning")
-            notes = segment.tidy(found, context)
+            notes = tidy(found, BRAIN, context)
             context.progress(0.86, "Back to the image")
             labels, confidence, wanted, drawn = self._on_grid(found, settings, inputs, computed, parameters, context)
             context.progress(0.95, "Measuring")
@@ -181,7 +177,7 @@ class BrainSeg(Method[BrainParameters]):
         parameters: BrainParameters, context: Context,
     ) -> tuple[Volume, Volume, tuple[str, ...], list[str]]:  # fmt: skip
         """Labels and confidence on the image's grid, which structures they hold, and what is said of vessels."""
-        from manabi.brain import segment
+        from manabi.structures.found import on_grid
 
         known, asked = settings.structures, parameters.wanted()
         wanted = tuple(name for name in asked if name in known)
@@ -191,7 +187,7 @@ class BrainSeg(Method[BrainParameters]):
                 f"This model finds {', '.join(known)}, not {', '.join(asked)}. "
                 "Choose other structures or another model."
             )
-        labels, confidence = segment.on_grid(found, inputs["image"].grid, known if drawn else wanted, context)
+        labels, confidence = on_grid(found, BRAIN, inputs["image"].grid, known if drawn else wanted, context)
         notes = []
         if drawn:
             shown = {**inputs, **({"second": computed.made.volume} if computed else {})}
@@ -205,7 +201,7 @@ class BrainSeg(Method[BrainParameters]):
     ) -> tuple[Volume, Volume, tuple[str, ...], str]:
         """Labels with the vessels that an image shows bright, the structures found, and a text that says so."""
         from manabi.brain.bright_vessels import with_bright_vessels
-        from manabi.brain.segment import kept
+        from manabi.structures.found import kept
 
         images = [inputs[name] for name in ("image", "second") if name in inputs]
         labels, confidence, shown = with_bright_vessels(labels, confidence, images, context)
@@ -218,7 +214,7 @@ class BrainSeg(Method[BrainParameters]):
             )
         if not wanted:
             raise InvalidInputError(f"{note} Choose other structures, another model, or an angiography.")
-        return kept(labels, wanted), confidence, wanted, note
+        return kept(labels, BRAIN, wanted), confidence, wanted, note
 
     def _found(
         self, inputs: Mapping[str, Volume], computed: Computed | None, fine: bool, context: Context

@@ -9,6 +9,7 @@ import numpy as np
 
 from manabi.errors import InvalidInputError
 from manabi.geometry import Grid
+from manabi.structures.ct_input import averaged
 from manabi.volume import Volume
 
 if TYPE_CHECKING:
@@ -80,23 +81,12 @@ def prepare(volume: Volume) -> Prepared:
         values = values - lowest
     whole = canonical.like(values)
     grid = whole.grid.with_spacing(np.full(3, WORK_MM))
-    work = _smoothed(whole).resampled(grid)
+    work = averaged(whole, (WORK_MM,) * 3).resampled(grid)
     image = normalised(torch.from_numpy(np.array(work.array, np.float32))).numpy()
     low, high = head_box(image)
     placed = work.like(image).crop(low, high)
     new = straight.warnings[len(volume.warnings) :]
     return Prepared(np.array(placed.array), placed, volume.grid, tuple(new))
-
-
-def _smoothed(volume: Volume) -> Volume:
-    """Averaged over the voxels of the working grid where the image is finer, so that nothing is aliased."""
-    from scipy.ndimage import gaussian_filter
-
-    ratio = WORK_MM / volume.spacing_mm[::-1]
-    sigma = np.where(ratio > 1.05, 0.42 * np.sqrt(np.maximum(ratio**2 - 1.0, 0.0)), 0.0)
-    if not sigma.any():
-        return volume
-    return volume.like(gaussian_filter(np.asarray(volume.array, np.float32), sigma, mode="nearest", truncate=3.0))
 
 
 def head_box(image: np.ndarray) -> tuple[tuple[int, int, int], tuple[int, int, int]]:

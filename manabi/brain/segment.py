@@ -1,8 +1,8 @@
-"""The networks' part of BrainSeg: probabilities of the structures on the working grid, and labels on the input's."""
+"""The networks' part of BrainSeg: probabilities of the structures on the working grid."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +10,10 @@ import numpy as np
 
 from manabi.brain.prepare import Prepared
 from manabi.brain.refine import Refinement, refined
-from manabi.brain.structures import CLASSES, LABELS, STRUCTURES
+from manabi.brain.structures import CLASSES, STRUCTURES
 from manabi.context import Context
-from manabi.geometry import Grid, Shape
+from manabi.geometry import Shape
+from manabi.structures.found import Found
 from manabi.volume import Volume
 
 if TYPE_CHECKING:
@@ -26,10 +27,6 @@ SURE = 0.9
 """Voxels of a structure that the first stage gives more than this count for the disagreement of the stages."""
 FINE_SIDE_MM, FINE_OVERLAP_MM = 88, 16
 """Largest side of what the fine network sees at once, not much more than in training, and overlap (our choice)."""
-KEPT = {"cerebrum": 0.1, "cerebellum": 0.1, "brainstem": 0.2, "ventricles": 0.01, "vessels": 0.0}
-"""Pieces of a structure smaller than this share of its largest are dropped (our choice)."""
-LEAST_MM3 = {"vessels": 8.0}
-"""And pieces smaller than this."""
 
 
 @dataclass(frozen=True)
@@ -63,25 +60,6 @@ class Settings:
             tuple(features.get("sd", ())), features.get("strangest"), Refinement(**facts.get("refinement", {})),
             tuple(facts.get("structures", STRUCTURES)),
         )  # fmt: skip
-
-
-@dataclass
-class Found:
-    """What the networks found on the working grid.
-
-    Attributes:
-        grid: the working grid.
-        probabilities: (classes, slices, rows, columns) float32, background first.
-        right: (slices, rows, columns) float32, probability of the right side.
-        strangeness: distance of the coarse network's features from those of training images, or None.
-        disagreement: share of the voxels that the first stage was sure of and the second labels differently.
-    """
-
-    grid: Grid
-    probabilities: np.ndarray
-    right: np.ndarray
-    strangeness: float | None = None
-    disagreement: float = 0.0
 
 
 def find(prepared: Prepared, network: CoarseToFine, settings: Settings, fine: bool, context: Context) -> Found:
@@ -230,95 +208,7 @@ def fine_stage(network: CoarseToFine) -> torch.nn.Module:
     return Fine()
 
 
-# --- from probabilities to labels ------------------------------------------------------------------------------------
-
-
-def tidy(found: Found, context: Context) -> list[str]:
-    """Drop stray pieces of structures, in place; returns a text for each structure that lost much."""
-    from scipy.ndimage import label
-
-    notes = []
-    voxel_mm3 = abs(float(np.linalg.det(found.grid.ijk_to_ras[:3, :3])))
-    labels = found.probabilities.argmax(0)
-    for name in STRUCTURES:
-        context.check_cancelled()
-        number = CLASSES[name]
-        pieces, count = label(labels == number, structure=np.ones((3, 3, 3)))
-        if count < 2 and name not in LEAST_MM3:
-            continue
-        sizes = np.bincount(pieces.ravel())
-        sizes[0] = 0
-        least = max(KEPT[name] * sizes.max(), LEAST_MM3.get(name, 0.0) / voxel_mm3)
-        stray = (sizes < least)[pieces] & (pieces > 0)
-        if not stray.any():
-            continue
-        found.probabilities[number][stray] = 0.0
-        lost = float(sizes[sizes < least].sum()) / max(float(sizes.sum()), 1.0)
-        if lost > 0.05 and name not in LEAST_MM3:
-            notes.append(f"Pieces of the {name} that lay apart were dropped ({100 * lost:.0f} % of it).")
-    return notes
-
-
-def on_grid(found: Found, grid: Grid, wanted: tuple[str, ...], context: Context) -> tuple[Volume, Volume]:
-    """Labels (:data:`LABELS`, uint8) and the probability of the label (float32) on the input's grid.
-
-    Args:
-        found: on the working grid.
-        grid: the input's.
-        wanted: structures that are kept; others become background.
-        context: for cancellation.
-    """
-    canonical = Volume(np.zeros(grid.shape, np.uint8), grid.ijk_to_ras).reoriented().grid  # the same sums in any order
-    box, inner = _box_of(found.grid, canonical)
-    best = np.full(inner.shape, -1.0, np.float32)
-    label = np.zeros(inner.shape, np.uint8)
-    for number in range(len(found.probabilities)):
-        context.check_cancelled()
-        own = Volume(found.probabilities[number], found.grid.ijk_to_ras).resampled(inner, fill=float(number == 0))
-        higher = own.array > best
-        best[higher] = own.array[higher]
-        label[higher] = number if number and STRUCTURES[number - 1] in wanted else 0
-    right = Volume(found.right, found.grid.ijk_to_ras).resampled(inner, fill=0.5).array > 0.5
-    label = _with_sides(label, right)
-    whole_label, whole_best = np.zeros(canonical.shape, np.uint8), np.ones(canonical.shape, np.float32)
-    whole_label[box], whole_best[box] = label, best
-    return _placed(whole_label, canonical, grid, "structures", "SEG"), _placed(
-        whole_best, canonical, grid, "confidence"
-    )
-
-
-def kept(labels: Volume, wanted: Sequence[str]) -> Volume:
-    """A copy of a result's labels without the structures that are not wanted."""
-    values = [0, *(label.value for label in LABELS if label.structure in wanted)]
-    array = np.asarray(labels.array)
-    return labels.like(np.where(np.isin(array, values), array, 0).astype(array.dtype))
-
-
-def _placed(array: np.ndarray, canonical: Grid, grid: Grid, name: str, modality: str | None = None) -> Volume:
-    """An array on the canonical grid, in the order of the input's axes and with its very matrix."""
-    ordered = Volume(array, canonical.ijk_to_ras).reoriented_like(grid)
-    return Volume(np.ascontiguousarray(ordered.array), grid.ijk_to_ras, modality=modality, name=name)
-
-
-def _with_sides(classes: np.ndarray, right: np.ndarray) -> np.ndarray:
-    table = np.zeros((len(STRUCTURES) + 1, 2), np.uint8)
-    for one in LABELS:
-        for column, side in enumerate(("left", "right")):
-            if one.side in ("", side):
-                table[CLASSES[one.structure], column] = one.value
-    return table[classes, right.astype(np.uint8)]
-
-
-def _box_of(inner: Grid, outer: Grid) -> tuple[tuple[slice, ...], Grid]:
-    """The part of ``outer`` that ``inner`` reaches, as slices and as a grid."""
-    k, j, i = inner.shape
-    corners = np.array([[x, y, z] for z in (-0.5, k - 0.5) for y in (-0.5, j - 0.5) for x in (-0.5, i - 0.5)])
-    places = outer.ijk_of(inner.ras_of(corners))
-    size = np.array(outer.shape[::-1])
-    low = np.clip(np.floor(places.min(0)).astype(int), 0, size - 1)
-    high = np.clip(np.ceil(places.max(0)).astype(int) + 1, low + 1, size)
-    box = tuple(slice(int(a), int(b)) for a, b in zip(low[::-1], high[::-1], strict=True))
-    return box, outer.shifted(low.astype(float), tuple(int(n) for n in (high - low)[::-1]))  # type: ignore[arg-type]
+# --- two contrasts ----------------------------------------------------------------------------------------------------
 
 
 def combined(first: Found, second: Found) -> Found:

@@ -6,76 +6,45 @@ vessels; ventricles are ours. Sides are separate labels of the same structure.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
-from manabi.result import LEFT, RIGHT, Code, Segment
+from manabi.result import Code, Segment
+from manabi.structures.structure_set import Structure, StructureSet
 
-STRUCTURES = ("cerebrum", "cerebellum", "brainstem", "ventricles", "vessels")
-"""In the order of :data:`CLASSES`, whose label is the position plus one."""
-CLASSES = {name: index + 1 for index, name in enumerate(STRUCTURES)}
+BRAIN = StructureSet((
+    Structure(
+        "cerebrum", Code("83678007", "SCT", "Cerebrum"), (0.90, 0.72, 0.52), sided=True, kept_share=0.1,
+        plausible_ml=(600.0, 1700.0), uneven_percent=15.0,
+    ),
+    Structure(
+        "cerebellum", Code("113305005", "SCT", "Cerebellum"), (0.47, 0.69, 0.85), sided=True, kept_share=0.1,
+        plausible_ml=(70.0, 220.0), uneven_percent=20.0,
+    ),
+    Structure(
+        "brainstem", Code("15926001", "SCT", "Brainstem"), (0.55, 0.78, 0.45), kept_share=0.2,
+        plausible_ml=(12.0, 45.0),
+    ),
+    Structure(
+        "ventricles", Code("35764002", "SCT", "Brain ventricle"), (0.44, 0.35, 0.75), kept_share=0.01,
+        plausible_ml=(2.0, 250.0),
+    ),
+    Structure("vessels", Code("59820001", "SCT", "Blood vessel"), (0.85, 0.20, 0.20), least_mm3=8.0),
+))  # fmt: skip
+"""What is dropped as stray, and what is plausible, is our choice; ranges are wide."""
+STRUCTURES = BRAIN.names
+CLASSES = BRAIN.classes
 """Labels of a map without sides, as networks learn it; 0 is everything else."""
-SIDED = ("cerebrum", "cerebellum")
+SIDED = tuple(one.name for one in BRAIN.structures if one.sided)
 """Structures that a result divides into left and right."""
-
-CODES = {
-    "cerebrum": Code("83678007", "SCT", "Cerebrum"),
-    "cerebellum": Code("113305005", "SCT", "Cerebellum"),
-    "brainstem": Code("15926001", "SCT", "Brainstem"),
-    "ventricles": Code("35764002", "SCT", "Brain ventricle"),
-    "vessels": Code("59820001", "SCT", "Blood vessel"),
-}
-COLORS = {
-    "cerebrum": (0.90, 0.72, 0.52),
-    "cerebellum": (0.47, 0.69, 0.85),
-    "brainstem": (0.55, 0.78, 0.45),
-    "ventricles": (0.44, 0.35, 0.75),
-    "vessels": (0.85, 0.20, 0.20),
-}
-
-
-@dataclass(frozen=True)
-class Label:
-    """One label of a result: its voxel value, structure and side (``""``, ``left`` or ``right``)."""
-
-    value: int
-    structure: str
-    side: str
-
-    @property
-    def name(self) -> str:
-        """As readers see it, for example ``left cerebrum``."""
-        return f"{self.side} {self.structure}".strip()
-
-
-LABELS = (
-    Label(1, "cerebrum", "left"),
-    Label(2, "cerebrum", "right"),
-    Label(3, "cerebellum", "left"),
-    Label(4, "cerebellum", "right"),
-    Label(5, "brainstem", ""),
-    Label(6, "ventricles", ""),
-    Label(7, "vessels", ""),
-)
+CODES = {one.name: one.code for one in BRAIN.structures}
+COLORS = {one.name: one.color for one in BRAIN.structures}
+LABELS = BRAIN.labels
 """Labels of a result's map."""
 
 
-def segments(labels: tuple[Label, ...] = LABELS) -> tuple[Segment, ...]:
+def segments() -> tuple[Segment, ...]:
     """The labels as coded segments; the right side is a little darker than the left."""
-    sides = {"left": LEFT, "right": RIGHT}
-    return tuple(
-        Segment(
-            label.value, label.name, _shade(COLORS[label.structure], label.side), CODES[label.structure],
-            laterality=sides.get(label.side),
-        )
-        for label in labels
-    )  # fmt: skip
-
-
-def _shade(color: tuple[float, float, float], side: str) -> tuple[float, float, float]:
-    factor = 0.82 if side == "right" else 1.0
-    return color[0] * factor, color[1] * factor, color[2] * factor
+    return BRAIN.segments()
 
 
 FREESURFER: dict[int, tuple[str, str]] = {

@@ -20,7 +20,7 @@ from Training.config import TrainConfig
 from Training.experiments import brain, brain_angio, brain_cases, brain_losses, brain_rebuild, brain_skips
 from Training.experiments.brain_bench import EVERY, LOSSES, READINGS, Bench, Settings, listed, numbers, target
 from Training.experiments.brain_cases import BrainCase, places, split_heads
-from Training.experiments.brain_task import Labelled, SliceRecipe, SliceTask, loss_of, predict
+from Training.structure_task import Labelled, StructureRecipe, StructureTask, loss_of, predict
 
 SHAPE = (10, 24, 20)
 
@@ -52,7 +52,7 @@ def head(number=0):
 @pytest.fixture
 def bench(tmp_path):
     """Three heads to train and two to test, and settings for a training of a moment."""
-    recipe = SliceRecipe(filters="4-8", stream=4, crop=16, items_per_epoch=8, filters_3d="4-8", crop_3d="4x16x16",
+    recipe = StructureRecipe(filters="4-8", stream=4, crop=16, items_per_epoch=8, filters_3d="4-8", crop_3d="4x16x16",
                          items_3d=2)  # fmt: skip
     training = TrainConfig(epochs=1, batch_size=4, device="cpu", val_every=1)
     gan = ContrastRecipe(filters="4-8", judge_filters="4-8", crop=16, slices_per_case=2)
@@ -109,9 +109,9 @@ def labelled_head(slices=tuple(range(SHAPE[0]))):
 
 
 def test_crops_hold_only_labelled_slices_in_two_dimensions():
-    recipe = SliceRecipe(filters="4-8", crop=16)
+    recipe = StructureRecipe(filters="4-8", crop=16)
     one = labelled_head((4,))
-    task = SliceTask(recipe, [one], loss_of("cross_entropy-none"), 6, "x")
+    task = StructureTask(recipe, [one], loss_of("cross_entropy-none"), 6, "x")
     image, labels, known, distances = task.train_item(0, np.random.default_rng(0))
     assert image.shape == (1, 16, 16) and labels.shape == known.shape == (16, 16) and distances.numel() == 0
     assert bool(known.all())
@@ -122,16 +122,16 @@ def test_crops_lie_on_small_structures_as_often_as_is_asked():
     heads = [labelled_head()]
     held = {}
     for centred in (0.0, 1.0):
-        recipe = SliceRecipe(filters="4-8", crop=16, centred=centred)
-        task = SliceTask(recipe, heads, loss_of("dice-none"), 6, "x")
+        recipe = StructureRecipe(filters="4-8", crop=16, centred=centred)
+        task = StructureTask(recipe, heads, loss_of("dice-none"), 6, "x")
         items = [task.train_item(0, np.random.default_rng(seed))[1] for seed in range(40)]
         held[centred] = np.mean([bool((labels > 0).any()) for labels in items])
     assert held[1.0] == 1.0 > held[0.0]
 
 
 def test_blocks_mark_unlabelled_slices_as_unknown():
-    recipe = SliceRecipe(filters="4-8", filters_3d="4-8", crop_3d="6x16x16")
-    task = SliceTask(recipe, [labelled_head((2, 5))], loss_of("cross_entropy-median"), 6, "x", dims=3)
+    recipe = StructureRecipe(filters="4-8", filters_3d="4-8", crop_3d="6x16x16")
+    task = StructureTask(recipe, [labelled_head((2, 5))], loss_of("cross_entropy-median"), 6, "x", dims=3)
     for seed in range(5):
         image, _, known, _ = task.train_item(0, np.random.default_rng(seed))
         per_slice = known.flatten(1).all(1)
@@ -140,13 +140,13 @@ def test_blocks_mark_unlabelled_slices_as_unknown():
 
 
 def test_what_unlabelled_slices_hold_changes_no_loss():
-    recipe = SliceRecipe(filters="4-8", filters_3d="4-8", crop_3d="10x16x16", gamma=0.0)
+    recipe = StructureRecipe(filters="4-8", filters_3d="4-8", crop_3d="10x16x16", gamma=0.0)
     good = labelled_head((2, 5))
     wrong = good.labels.copy()
     wrong[[0, 1, 3, 4, *range(6, 10)]] = 5
     losses = []
     for labels in (good.labels, wrong):
-        task = SliceTask(recipe, [Labelled(good.image, labels, good.slices)], loss_of("dice-none"), 6, "x", dims=3)
+        task = StructureTask(recipe, [Labelled(good.image, labels, good.slices)], loss_of("dice-none"), 6, "x", dims=3)
         torch.manual_seed(0)
         model = task.build_model()
         batch = task.train_batch([0], [np.random.default_rng(1)])
@@ -155,8 +155,8 @@ def test_what_unlabelled_slices_hold_changes_no_loss():
 
 
 def test_distances_are_cropped_with_the_labels():
-    recipe = SliceRecipe(filters="4-8", crop=16, mirror=True)
-    task = SliceTask(recipe, [labelled_head((6,))], loss_of("dice-dtm"), 6, "x")
+    recipe = StructureRecipe(filters="4-8", crop=16, mirror=True)
+    task = StructureTask(recipe, [labelled_head((6,))], loss_of("dice-dtm"), 6, "x")
     _, labels, _, distances = task.train_item(0, np.random.default_rng(3))
     assert distances.shape == (6, 16, 16)
     beside = distances[1].float().numpy()[(labels.numpy() == CLASSES["cerebrum"])]
@@ -168,13 +168,13 @@ def test_distances_are_cropped_with_the_labels():
 
 def test_nothing_labelled_is_refused():
     with pytest.raises(InvalidInputError, match="nothing to learn"):
-        SliceTask(SliceRecipe(), [labelled_head(())], loss_of("dice-none"), 6, "x")
+        StructureTask(StructureRecipe(), [labelled_head(())], loss_of("dice-none"), 6, "x")
 
 
 def test_prediction_covers_every_slice_in_both_dimensions():
-    recipe = SliceRecipe(filters="4-8", filters_3d="4-8")
+    recipe = StructureRecipe(filters="4-8", filters_3d="4-8")
     for dims in (2, 3):
-        task = SliceTask(recipe, [labelled_head()], loss_of("dice-none"), 6, "x", dims=dims)
+        task = StructureTask(recipe, [labelled_head()], loss_of("dice-none"), 6, "x", dims=dims)
         found = predict(task.build_model(), head().images["heavy_t2"][None], "cpu", dims)
         assert found.shape == SHAPE and found.dtype == np.uint8
 

@@ -11,11 +11,12 @@ from scipy.spatial.transform import Rotation
 
 from manabi.brain.prepare import prepare
 from manabi.brain.refine import Refinement
-from manabi.brain.segment import SURE, Features, Found, Settings, combined, distance, find, on_grid, tidy
-from manabi.brain.structures import CLASSES, LABELS, STRUCTURES
+from manabi.brain.segment import SURE, Features, Found, Settings, combined, distance, find
+from manabi.brain.structures import BRAIN, CLASSES, LABELS, STRUCTURES
 from manabi.context import Context
 from manabi.geometry import Grid
 from manabi.networks import build
+from manabi.structures.found import on_grid, tidy
 from manabi.volume import Volume
 
 N = len(STRUCTURES) + 1
@@ -48,7 +49,7 @@ def brain() -> np.ndarray:
 
 
 def placed(found: Found, grid: Grid, wanted=STRUCTURES):
-    return on_grid(found, grid, wanted, Context(device="cpu"))
+    return on_grid(found, BRAIN, grid, wanted, Context(device="cpu"))
 
 
 # --- on the input's grid ----------------------------------------------------------------------------------------------
@@ -142,7 +143,7 @@ def test_a_stray_piece_goes_and_the_structure_stays():
     classes = brain()
     classes[0:2, 14:18, 18:21] = CLASSES["cerebrum"]
     found = found_of(classes)
-    notes = tidy(found, Context())
+    notes = tidy(found, BRAIN, Context())
     again = found.probabilities.argmax(0)
     np.testing.assert_array_equal(again == CLASSES["cerebrum"], brain() == CLASSES["cerebrum"])
     assert notes == [], "a small one is not worth a word"
@@ -153,7 +154,7 @@ def test_losing_much_is_said():
     classes[2:12, 2:12, 2:12] = CLASSES["cerebellum"]
     classes[14:18, 15:19, 15:20] = CLASSES["cerebellum"]
     found = found_of(classes)
-    assert tidy(found, Context()) == ["Pieces of the cerebellum that lay apart were dropped (7 % of it)."]
+    assert tidy(found, BRAIN, Context()) == ["Pieces of the cerebellum that lay apart were dropped (7 % of it)."]
 
 
 def test_pieces_of_vessels_stay_unless_they_are_specks():
@@ -161,7 +162,7 @@ def test_pieces_of_vessels_stay_unless_they_are_specks():
     for n, length in enumerate((15, 8, 7)):
         classes[2, 2 + 4 * n, 2 : 2 + length] = CLASSES["vessels"]
     found = found_of(classes)
-    assert tidy(found, Context()) == []
+    assert tidy(found, BRAIN, Context()) == []
     kept = found.probabilities.argmax(0) == CLASSES["vessels"]
     assert [int(kept[2, 2 + 4 * n].sum()) for n in range(3)] == [15, 8, 0]
 
@@ -169,7 +170,7 @@ def test_pieces_of_vessels_stay_unless_they_are_specks():
 def test_what_is_in_one_piece_is_left_alone():
     found = found_of(brain())
     before = found.probabilities.copy()
-    tidy(found, Context())
+    tidy(found, BRAIN, Context())
     np.testing.assert_array_equal(found.probabilities, before)
 
 

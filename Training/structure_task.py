@@ -1,7 +1,8 @@
-"""What the BrainSeg experiment trains: small networks that segment slices (or blocks), on chosen slices only.
+"""Segmenting structures: networks that learn slices, a few neighbouring slices, or blocks, from chosen slices only.
 
-Every arm sees the same number of images, whatever its number of labelled slices, so that fewer labels do not mean
-less training (our choice). There are no validation patients: the last epoch is kept, and nobody chooses.
+One engine for BrainSeg's experiment and PelvicSeg: which structures there are follows from the labels. An epoch has the
+same number of crops, whatever the number of labelled slices, so that fewer labels do not mean less training (our
+choice).
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from torch import Tensor, nn
 from manabi.errors import InvalidInputError
 from manabi.networks.skipnet import PATTERNS, SkipNet
 from manabi.parameters import Parameters
+from manabi.structures.apply import neighbours_of, stacks
 from Training.brain_losses import BrainLoss, Frequencies, build_loss, class_frequencies, distance_maps
+from Training.structure_augment import disturbed, turned
 from Training.task import Task
 
 Loss = Callable[..., Tensor]
@@ -29,8 +32,8 @@ MOST_MAPS = 6000
 
 
 @dataclass(frozen=True)
-class SliceRecipe(Parameters):
-    """Networks and crops of all arms; the source does not state them in what we could read (our choices)."""
+class StructureRecipe(Parameters):
+    """Network, crops and augmentation; the sources do not state them in what we could read (our choices)."""
 
     pattern: str = field(default="horizontal", metadata={"help": "skips of all parts but skips; horizontal is U-Net"})
     filters: str = field(default="32-64-128-256", metadata={"help": "channels per level of 2-D networks"})
@@ -45,6 +48,13 @@ class SliceRecipe(Parameters):
     centred: float = field(default=0.5, metadata={"low": 0.0, "high": 1.0, "help": "share of crops on a structure"})
     gamma: float = field(default=0.2, metadata={"low": 0.0, "high": 0.9, "help": "random change of brightness"})
     mirror: bool = field(default=True, metadata={"help": "left-right mirrored copies"})
+    neighbours: int = field(default=1, metadata={"low": 1, "help": "slices a 2-D network sees; see neighbouring()"})
+    convolutions: int = field(default=2, metadata={"low": 1, "help": "per block"})
+    checkpointing: bool = field(default=False, metadata={"help": "compute blocks twice, to train in less memory"})
+    turn_deg: float = field(default=0.0, metadata={"low": 0.0, "high": 90.0, "help": "crops are turned by up to this"})
+    zoom: float = field(default=0.0, metadata={"low": 0.0, "high": 0.5, "help": "and sized by up to this share"})
+    noise: float = field(default=0.0, metadata={"low": 0.0, "help": "largest standard deviation of added noise"})
+    blur: float = field(default=0.0, metadata={"low": 0.0, "help": "largest standard deviation of blur in pixels"})
 
     def __post_init__(self) -> None:
         """Check every field, and the texts."""
@@ -67,7 +77,7 @@ class SliceRecipe(Parameters):
 
 @dataclass(frozen=True, eq=False)
 class Labelled:
-    """A head to learn from.
+    """A patient to learn from.
 
     Attributes:
         image: ``(channels, slices, rows, columns)`` float32 from 0 to 1.
@@ -100,7 +110,7 @@ def loss_of(name: str) -> BrainLoss:
     return build_loss(kind, weighting, **constants)
 
 
-class SliceTask(Task):
+class StructureTask(Task):
     """Crops around labelled slices of random heads.
 
     Args:
@@ -118,7 +128,7 @@ class SliceTask(Task):
     """
 
     def __init__(
-        self, recipe: SliceRecipe, heads: Sequence[Labelled], loss: Loss, n_classes: int, name: str, dims: int = 2,
+        self, recipe: StructureRecipe, heads: Sequence[Labelled], loss: Loss, n_classes: int, name: str, dims: int = 2,
         pattern: str | None = None, data_hash: str = "",
     ) -> None:  # fmt: skip
         self.recipe, self.loss, self.n_classes, self.dims = recipe, loss, n_classes, dims
@@ -138,11 +148,18 @@ class SliceTask(Task):
         """A new network, with one output for one structure."""
         three = self.dims == 3
         filters = [int(n) for n in (self.recipe.filters_3d if three else self.recipe.filters).split("-")]
-        return SkipNet(
+        network = SkipNet(
             filters, pattern="horizontal" if three else self.pattern, stream=self.recipe.stream,
-            in_channels=self.heads[0].image.shape[0], out_channels=1 if self.n_classes == 2 else self.n_classes,
-            spatial_dims=self.dims, norm=self.recipe.norm,
+            convolutions=self.recipe.convolutions, in_channels=self.heads[0].image.shape[0] * self.neighbours,
+            out_channels=1 if self.n_classes == 2 else self.n_classes, spatial_dims=self.dims, norm=self.recipe.norm,
         )  # fmt: skip
+        network.checkpointing = self.recipe.checkpointing
+        return laid_out(network) if three else network
+
+    @property
+    def neighbours(self) -> int:
+        """Slices of an input that stand as channels; blocks have theirs as an axis."""
+        return 1 if self.dims == 3 else self.recipe.neighbours
 
     def train_size(self) -> int:
         """Crops of an epoch."""
@@ -155,12 +172,18 @@ class SliceTask(Task):
         middle, low, window = self._place(number, rng)
         known = np.zeros(head.labels.shape, bool)
         known[list(head.slices)] = True
-        parts = [head.image, head.labels[None], known[None], self._distances(number, middle)]
-        image, labels, known, distances = (_cut(part, low, window) for part in parts)
+        parts = [head.labels[None], known[None], self._distances(number, middle)]
+        labels, known, distances = (_cut(part, low, window) for part in parts)
+        image = _cut(neighbouring(head.image, low[0], self.neighbours), low, window)
         if self.recipe.mirror and rng.random() < 0.5:
             image, labels, known, distances = (part[..., ::-1] for part in (image, labels, known, distances))
-        change = np.exp(rng.uniform(-self.recipe.gamma, self.recipe.gamma, (len(image), 1, 1, 1)))
-        image = np.clip(image, 0.0, 1.0) ** change
+        if self.recipe.turn_deg or self.recipe.zoom:
+            image, labels, known, distances = turned(
+                (image, labels, known, distances), rng, self.recipe.turn_deg, self.recipe.zoom
+            )
+        change = np.exp(rng.uniform(-self.recipe.gamma, self.recipe.gamma, (len(head.image), 1, 1, 1)))
+        image = np.clip(image, 0.0, 1.0) ** np.repeat(change, self.neighbours, axis=0)
+        image = disturbed(image, rng, self.recipe.noise, self.recipe.blur)
         return [self._tensor(part) for part in (image.astype(np.float32), labels[0], known[0], distances)]
 
     def _place(self, number: int, rng: np.random.Generator) -> tuple[int, list[int], tuple[int, int, int]]:
@@ -198,6 +221,8 @@ class SliceTask(Task):
     def training_step(self, model: nn.Module, batch: Any) -> dict[str, Tensor]:
         """The loss over labelled voxels."""
         image, labels, known, distances = batch
+        if self.dims == 3:
+            image = image.contiguous(memory_format=torch.channels_last_3d)
         weights = distances.float() if self.needs_distances else None
         return {"loss": self.loss(model(image), labels.long(), self.frequencies, weights, known)}
 
@@ -244,21 +269,42 @@ def _cut(part: np.ndarray, low: Sequence[int], window: Sequence[int]) -> np.ndar
     return np.pad(found, [(0, 0), *((0, n) for n in missing)], mode="edge") if any(missing) else found
 
 
+def neighbouring(image: np.ndarray, place: int, count: int) -> np.ndarray:
+    """A slice with its neighbours as channels, ``(channels * count, 1, rows, columns)``; one: the image as it is.
+
+    The slice itself is number ``count // 2``, so that of the source's four, two lie below and one above (our reading);
+    beyond the image its last slice is repeated.
+    """
+    if count == 1:
+        return image
+    return image[:, neighbours_of(place, count, image.shape[1])].reshape(-1, 1, *image.shape[2:])
+
+
+def laid_out(network: SkipNet) -> SkipNet:
+    """The network with its weights in the order that is fastest for 3-D images."""
+    return network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+
+
 @torch.no_grad()
-def predict(model: nn.Module, image: np.ndarray, device: str, dims: int = 2) -> np.ndarray:
-    """Classes of a head, ``(slices, rows, columns)`` uint8.
+def predict(model: nn.Module, image: np.ndarray, device: str, dims: int = 2, neighbours: int = 1) -> np.ndarray:
+    """Classes of a patient, ``(slices, rows, columns)`` uint8.
 
     Args:
-        model: of a :class:`SliceTask`.
+        model: of a :class:`StructureTask`.
         image: ``(channels, slices, rows, columns)``.
         device: where to compute.
         dims: of the model.
+        neighbours: slices that it sees.
     """
     model = model.to(device).eval()
     whole = torch.from_numpy(np.ascontiguousarray(image, np.float32))
     if dims == 3:
         return _classes(model(whole[None].to(device)))[0]
-    slices = whole.movedim(1, 0)
+    if neighbours > 1:
+        parts = [stacks(np.asarray(channel, np.float32), neighbours) for channel in image]
+        slices = torch.from_numpy(np.concatenate(parts, 1))
+    else:
+        slices = whole.movedim(1, 0)
     return np.concatenate([_classes(model(part.to(device))) for part in slices.split(BATCH)])
 
 

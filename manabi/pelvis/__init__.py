@@ -1,0 +1,1 @@
+"""PelvicSeg: prostate, seminal vesicles, bladder and rectum on CT."""

@@ -1,0 +1,1 @@
+"""What every segmentation shares: sets of structures, a network's answer, labels on the input's grid, volumes."""
