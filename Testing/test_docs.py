@@ -229,26 +229,29 @@ def recipes() -> list[tuple[str, type, int]]:
     from Training.brain import BrainRecipe
     from Training.nodule import NoduleRecipe
     from Training.nodule_flow_recipe import FlowRecipe
+    from Training.pelvis import PelvisRecipe
     from Training.slices import SlicesRecipe
     from Training.spect import SPECTRecipe
 
     return [("spect", SPECTRecipe, 4), ("slices", SlicesRecipe, 2), ("brain", BrainRecipe, 2),
-            ("nodule", NoduleRecipe, 2), ("nodule_flow", FlowRecipe, 1)]  # fmt: skip
+            ("nodule", NoduleRecipe, 2), ("nodule_flow", FlowRecipe, 1), ("pelvis", PelvisRecipe, 1)]  # fmt: skip
 
 
 def test_training_commands_of_the_examples_are_accepted():
     from Training.config import TrainConfig, read_sections
+    from Training.structure_task import StructureRecipe
 
     fenced = re.compile(r"^```(?:bash|text)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
     texts = [text for page in RUN for text in fenced.findall(text_of(page))]
     for method, recipe, least in recipes():
+        more = {"network": StructureRecipe} if method == "pelvis" else {}
         calls = [w for t in texts for w in commands(Block("", 0, "bash", t, False), f"python -m Training {method}")]
         assert len(calls) >= least, method
         for words in calls:
             options = list(zip(words, words[1:], strict=False))
             config = next((value for name, value in options if name == "--config"), method)
             settings = [value for name, value in options if name == "--set"]
-            assert read_sections(config, settings, {"training": TrainConfig, "recipe": recipe})
+            assert read_sections(config, settings, {"training": TrainConfig, "recipe": recipe, **more})
 
 
 def test_python_examples_compile():
@@ -287,9 +290,10 @@ def test_the_example_of_a_norms_file_is_read(tmp_path):
 
 def test_the_training_page_names_every_setting_and_shipped_configuration():
     from Training.config import CONFIGS, TrainConfig
+    from Training.structure_task import StructureRecipe
 
     page = text_of("docs/training.md")
-    for kind in (TrainConfig, *(recipe for _, recipe, _ in recipes())):
+    for kind in (TrainConfig, StructureRecipe, *(recipe for _, recipe, _ in recipes())):
         for field in dataclasses.fields(kind):
             assert f"`{field.name}`" in page, field.name
     shipped = list(CONFIGS.glob("*.json"))

@@ -26,6 +26,7 @@ RECIPES = {
     "brain": "Training.brain:train",
     "brain_contrast": "Training.brain_contrast:train",
     "radiomics": "Training.radiomics:train",
+    "pelvis": "Training.pelvis:train",
     "mvct": "Training.mvct:train",
     "nodule": "Training.nodule:train",
     "nodule_flow": "Training.nodule_flow:train",
