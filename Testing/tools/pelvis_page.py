@@ -154,8 +154,8 @@ def page(bundle: Bundle, numbers: dict[str, Any] | None) -> str:
     lines += ["", "Dice that others published, **on patients**, which is another thing:", "",
               f"| | {' | '.join(PELVIS[o].words for o in ORGANS)} |", f"|---|{'---|' * len(ORGANS)}"]  # fmt: skip
     lines += [f"| {name} | {' | '.join(values[o] for o in ORGANS)} |" for name, values in PUBLISHED.items()]
-    lines += ["", "![Two simulated patients](images/pelvis_network.png)", "",
-              "Filled: found; outlined: the truth. Level 40, width 400. The patient's right is on the left."]  # fmt: skip
+    lines += ["", "![Two simulated patients](images/pelvis_network.png)", ""]
+    lines.append("Filled: found; outlined: the truth. Level 40, width 400; the patient's right is on the left.")
     if numbers:
         lines += _real_lines(numbers)
     lines += ["", *_memory(), ""]
@@ -175,7 +175,7 @@ def _real_lines(numbers: dict[str, Any]) -> list[str]:
         "## One real CT",
         "",
         "The example CT of TotalSegmentator (Apache-2.0), 3 mm, with metal at the left hip. Its labels are that",
-        "program's, not a person's; they know neither rectum nor vesicles, and the prostate is cut by the lowest slice.",
+        "program's, not a person's; they know neither rectum nor vesicles, and the lowest slice cuts the prostate.",
         "",
         f"- Dice with those labels: bladder {numbers['bladder_dice']}, prostate {numbers['prostate_dice']}.",
         f"- Rectum: {100 * numbers['rectum_within_colon_label']:.0f} % of what was found lies in the colon's label, and "
