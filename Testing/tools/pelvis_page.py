@@ -178,15 +178,14 @@ def _real_lines(numbers: dict[str, Any]) -> list[str]:
         "program's, not a person's; they know neither rectum nor vesicles, and the lowest slice cuts the prostate.",
         "",
         f"- Dice with those labels: bladder {numbers['bladder_dice']}, prostate {numbers['prostate_dice']}.",
-        f"- Rectum: {100 * numbers['rectum_within_colon_label']:.0f} % of what was found lies in the colon's label, and "
-        f"{100 * numbers['colon_label_behind_joints_covered']:.0f} % of the",
-        "  colon's label behind and below the hip joints was found.",
+        f"- Rectum: {100 * numbers['rectum_within_colon_label']:.0f} % of what was found lies in the colon's label;",
+        f"  {100 * numbers['colon_label_behind_joints_covered']:.0f} % of that label behind the hip joints was found.",
         f"- Volumes: {volumes}.",
         *(f"- Said: {text}" for text in numbers["warnings"]),
         "",
         "![The real CT](images/pelvis_real.png)",
         "",
-        "Filled: found; outlined: the labels of bladder and prostate, and the colon's label behind the joints as rectum.",
+        "Filled: found; outlined: the labels of bladder and prostate, and as rectum the colon's behind the joints.",
     ]
 
 
