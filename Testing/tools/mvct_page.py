@@ -26,9 +26,9 @@ says how the models do on patients. Written by `Testing/tools/mvct_page.py` from
 (bootstrap).
 
 The source's own experiment (distortion against the number of slices, plain against proposed) is on
-[a page of its own](mvct_experiment.md), with all of its parts **at a quick size only**: in the part on the number of slices
-networks were trained for 250 steps and did not learn to convert; in the others, after 3,000 steps, the source's terms bring
-the error from 93 to 82 HU and plain CycleGAN does not lower it. What giving back faint detail costs is
+[a page of its own](mvct_experiment.md), with all of its parts **at a quick size only**: in the part on the number of
+slices networks were trained for 250 steps and did not learn to convert; in the others, after 3,000 steps, the source's
+terms bring the error from 93 to 82 HU and plain CycleGAN does not lower it. What giving back faint detail costs is
 [measured too](mvct_detail.md).
 """
 

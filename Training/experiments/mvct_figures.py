@@ -85,8 +85,12 @@ def draw_cbct(part: Results, folder: Path) -> Path:
 
 
 def _curves(part: Results, path: Path, words: str) -> Path:
+    """The lowest frequency holds the mean, which is taken off before: it is left out."""
     found = part["curves"]
-    noise = {n: Series(c["noise"]["frequency"], [max(v, 1e-3) for v in c["noise"]["value"]]) for n, c in found.items()}
+    noise = {
+        n: Series(c["noise"]["frequency"][1:], [max(v, 1e-3) for v in c["noise"]["value"][1:]])
+        for n, c in found.items()
+    }
     mtf = {n: Series(c["mtf"]["frequency"], c["mtf"]["value"]) for n, c in found.items()}
     panels = [
         Panel("Noise power in flat soft tissue", "1/mm", "HU² mm²", noise, logarithmic=True),
