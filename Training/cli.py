@@ -37,6 +37,7 @@ EXPERIMENTS = {
     "spect": "Training.experiments.spect:run",
     "slices": "Training.experiments.slices:run",
     "brain": "Training.experiments.brain:run",
+    "pelvis": "Training.experiments.pelvis:run",
     "mvct": "Training.experiments.mvct:run",
     "nodule": "Training.experiments.nodule:run",
     "radiomics": "Training.experiments.survival:run",

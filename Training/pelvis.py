@@ -71,7 +71,8 @@ class PelvisRecipe(Parameters):
 class PelvisTask(StructureTask):
     """Crops of pelvic CTs; whole validation patients choose the epoch."""
 
-    monitor, monitor_mode = "dice", "max"
+    monitor: str | None = "dice"
+    monitor_mode: Literal["min", "max"] = "max"
 
     def __init__(self, recipe: PelvisRecipe, network: StructureRecipe, cases: PelvisCases) -> None:
         dims = 3 if recipe.kind == "volume" else 2
@@ -84,6 +85,8 @@ class PelvisTask(StructureTask):
             network, heads, recipe.summed_loss(), len(ORGANS) + 1, recipe.loss, dims, data_hash=cases.data_hash()
         )
         self.how, self.cases = recipe.network_input(network), cases
+        if not cases.validation:
+            self.monitor = None
         self.own = {key: value for key, value in recipe.to_dict().items() if key not in ("name", "version")}
 
     def settings(self) -> dict[str, Any]:
@@ -91,7 +94,9 @@ class PelvisTask(StructureTask):
         return {**super().settings(), "pelvis": self.own}
 
     def validate(self, model: nn.Module) -> dict[str, float]:
-        """Mean Dice of the organs over whole validation patients, on the working grid."""
+        """Mean Dice of the organs over whole validation patients, on the working grid; nothing without any."""
+        if not self.cases.validation:
+            return {}
         device = next(model.parameters()).device
         scores = [scored(model, case, self.how, Context(device=str(device))) for case in self.cases.validation]
         means = np.nanmean(np.array(scores), axis=0)

@@ -10,9 +10,10 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -123,7 +124,8 @@ def reduced(name: str, patient: str, image: Volume, labels: Volume, settings: In
 
 
 def open_cases(
-    data: str, cache: Path, settings: InputSettings, parts: str, split_seed: int
+    data: str, cache: Path, settings: InputSettings, parts: str, split_seed: int,
+    choices: Mapping[str, Any] | None = None,
 ) -> PelvisCases:  # fmt: skip
     """The cases of a cohort, reduced once and split by patient.
 
@@ -133,18 +135,20 @@ def open_cases(
         settings: of the network's input.
         parts: training/validation/test patients.
         split_seed: of the split.
+        choices: parameters of the phantom to fix.
 
     Raises:
         InvalidInputError: naming the case that cannot be used; where nobody is left to train or to validate on.
     """
     cohort = open_cohort(
-        data, cache, phantom="pelvis", seed=split_seed, parts=parts, columns=("image", "labels"), keep=("ct",)
-    )
+        data, cache, phantom="pelvis", seed=split_seed, parts=parts, columns=("image", "labels"), keep=("ct",),
+        choices=choices,
+    )  # fmt: skip
     for warning in cohort.warnings:
         logger.warning(warning)
     by_split: dict[str, list[PelvisCase]] = {name: [] for name in SPLITS}
     for case in cohort.cases:
-        by_split[case.split].append(_case(case, cache, settings))
+        by_split[case.split].append(reduced_once(case, cache, settings))
     if not by_split["training"] or not by_split["validation"]:
         raise InvalidInputError(
             "Expected at least one training and one validation case; give more cases or other parts."
@@ -157,7 +161,7 @@ def open_cases(
     )  # fmt: skip
 
 
-def _case(case: CohortCase, cache: Path, settings: InputSettings) -> PelvisCase:
+def reduced_once(case: CohortCase, cache: Path, settings: InputSettings) -> PelvisCase:
     """A case from its small file, which is made where it is not there."""
     path = cache / "cases" / f"{_key(case, settings)}.npz"
     if path.is_file():
