@@ -7,6 +7,7 @@ are the same family (:class:`manabi.networks.skipnet.SkipNet`) with the same los
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,15 +20,17 @@ from torch import nn
 from manabi.context import Context
 from manabi.errors import InvalidInputError
 from manabi.parameters import Parameters
-from manabi.pelvis.structures import CLASSES, ORGANS
+from manabi.pelvis.structures import PELVIS
 from manabi.structures.apply import NetworkInput, probabilities
 from manabi.structures.ct_input import InputSettings
+from manabi.structures.structure_set import StructureSet
 from Training.config import TrainConfig, read_sections
 from Training.engine import fit
 from Training.pelvis_data import PelvisCase, PelvisCases, open_cases, write_splits
 from Training.structure_task import StructureRecipe, StructureTask, Summed, loss_of
 
-KINDS = ("slice", "slices", "volume")
+NOT_LEARNED = ("name", "version", "structures")
+"""Of the recipe, what shapes no weights; structures of one's own are kept by their names."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,9 @@ class PelvisRecipe(Parameters):
     spacing_mm: str = field(default="2.5x2x2", metadata={"help": "slices x rows x columns that the network sees"})
     low_hu: float = field(default=-160.0, metadata={"help": "grey values from here ..."})
     high_hu: float = field(default=240.0, metadata={"help": "... to here"})
+    structures: str = field(
+        default="pelvis", metadata={"help": "pelvis, or a JSON file with a list of structures of one's own"}
+    )
     loss: str = field(
         default="cross_entropy-none+dice-none", metadata={"help": "of the twelve, added up; see loss_of()"}
     )
@@ -63,6 +69,27 @@ class PelvisRecipe(Parameters):
             return NetworkInput(0, network.window(3), self.overlap)
         return NetworkInput(1 if self.kind == "slice" else network.neighbours)
 
+    def structure_set(self) -> StructureSet:
+        """What is learned.
+
+        Raises:
+            InvalidInputError: for a file that holds no list of structures, or structures with sides, which a network
+                of CT does not know: ``kidney_left`` and ``kidney_right`` are two.
+        """
+        if self.structures == "pelvis":
+            return PELVIS
+        try:
+            facts = json.loads(Path(self.structures).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise InvalidInputError(
+                f"structures must be pelvis or a JSON file with a list of structures; {Path(self.structures).name!r} "
+                f"cannot be read: {error}."
+            ) from error
+        known = StructureSet.of(facts if isinstance(facts, list) else [facts])
+        if any(one.sided for one in known.structures):
+            raise InvalidInputError("Give the left and the right one as two structures, and set network.mirror=false.")
+        return known
+
     def summed_loss(self) -> Summed:
         """The losses that are added up."""
         return Summed(tuple(loss_of(name) for name in self.loss.split("+")))
@@ -82,12 +109,15 @@ class PelvisTask(StructureTask):
             raise InvalidInputError("kind=slices sees several slices; set network.neighbours, for example to 4.")
         heads = [case.labelled() for case in cases.training]
         super().__init__(
-            network, heads, recipe.summed_loss(), len(ORGANS) + 1, recipe.loss, dims, data_hash=cases.data_hash()
-        )
+            network, heads, recipe.summed_loss(), len(cases.known.names) + 1, recipe.loss, dims,
+            data_hash=cases.data_hash(),
+        )  # fmt: skip
         self.how, self.cases = recipe.network_input(network), cases
         if not cases.validation:
             self.monitor = None
-        self.own = {key: value for key, value in recipe.to_dict().items() if key not in ("name", "version")}
+        self.own = {key: value for key, value in recipe.to_dict().items() if key not in NOT_LEARNED}
+        if cases.known != PELVIS:
+            self.own["structures"] = list(cases.known.names)
 
     def settings(self) -> dict[str, Any]:
         """Those of the engine, and the recipe."""
@@ -98,18 +128,27 @@ class PelvisTask(StructureTask):
         if not self.cases.validation:
             return {}
         device = next(model.parameters()).device
-        scores = [scored(model, case, self.how, Context(device=str(device))) for case in self.cases.validation]
-        means = np.nanmean(np.array(scores), axis=0)
-        named = {f"dice_{organ}": float(v) for organ, v in zip(ORGANS, means, strict=True) if np.isfinite(v)}
-        return {"dice": float(np.nanmean(means)), **named}
+        context, known = Context(device=str(device)), self.cases.known
+        scores = [scored(model, case, self.how, known, context) for case in self.cases.validation]
+        means = [_mean(column) for column in np.array(scores).T]
+        named = {f"dice_{organ}": float(v) for organ, v in zip(known.names, means, strict=True) if np.isfinite(v)}
+        return {"dice": _mean(np.array(means)), **named}
 
 
-def scored(model: nn.Module, case: PelvisCase, how: NetworkInput, context: Context) -> list[float]:
-    """Dice of every organ of a patient on the working grid; NaN where the labels do not hold it."""
+def _mean(values: np.ndarray) -> float:
+    """Of those that there are; NaN where there are none."""
+    usable = values[np.isfinite(values)]
+    return float(usable.mean()) if usable.size else float("nan")
+
+
+def scored(
+    model: nn.Module, case: PelvisCase, how: NetworkInput, known: StructureSet, context: Context
+) -> list[float]:  # fmt: skip
+    """Dice of every structure of a patient on the working grid; NaN where the labels do not hold it."""
     found = probabilities(model, np.asarray(case.image, np.float32), how, context).argmax(0)
     out = []
-    for organ in ORGANS:
-        a, b = found == CLASSES[organ], case.labels == CLASSES[organ]
+    for organ, value in known.classes.items():
+        a, b = found == value, case.labels == value
         total = int(a.sum()) + int(b.sum())
         out.append(2.0 * int((a & b).sum()) / total if organ in case.organs else float("nan"))
     return out
@@ -132,7 +171,8 @@ def train(
     output = Path(output)
     output.mkdir(parents=True, exist_ok=True)
     settings = recipe.input_settings()
-    cases = open_cases(data, cache or output / "cache", settings, recipe.parts, recipe.split_seed)
+    known = recipe.structure_set()
+    cases = open_cases(data, cache or output / "cache", settings, recipe.parts, recipe.split_seed, known=known)
     write_splits(cases, output / "splits.json")
     result = fit(PelvisTask(recipe, network, cases), config, output, resume=resume)
     measured = measure(result.model, recipe, network, cases)

@@ -1,8 +1,8 @@
 """Pelvic CTs as PelvicSeg learns from them: on the working grid, with the organs' labels.
 
 A cohort is ``phantoms:SEED:COUNT`` or a CSV with the columns ``case``, ``image`` (a CT), ``labels`` (a label map with
-the values of :data:`manabi.pelvis.structures.CLASSES`, on any grid) and perhaps ``group`` and ``split``. A case is read
-or rendered once, reduced, and kept as one small file.
+the values of :data:`manabi.pelvis.structures.CLASSES`, or of a set of one's own; on any grid) and perhaps ``group`` and
+``split``. A case is read or rendered once, reduced, and kept as one small file.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ import numpy as np
 
 from manabi.errors import InvalidInputError
 from manabi.io.atomic import atomic_file
-from manabi.pelvis.structures import CLASSES, ORGANS
+from manabi.pelvis.structures import PELVIS
 from manabi.structures.ct_input import InputSettings, averaged, prepare
+from manabi.structures.structure_set import StructureSet
 from manabi.volume import Volume
 from Training.cohort import SPLITS, CohortCase, open_cohort
 from Training.structure_task import Labelled
@@ -40,7 +41,7 @@ class PelvisCase:
         name: free of patient identifiers.
         patient: whose it is.
         image: float16 from 0 to 1.
-        labels: uint8, :data:`manabi.pelvis.structures.CLASSES`.
+        labels: uint8, the set's classes.
         organs: those that the labels hold.
     """
 
@@ -73,6 +74,7 @@ class PelvisCases:
         source: what they are, in a few words.
         simulated: whether they are phantoms.
         cohort: the cases with their images, for scores on the images' own grids.
+        known: the structures that labels name.
     """
 
     training: list[PelvisCase]
@@ -81,6 +83,7 @@ class PelvisCases:
     source: str
     simulated: bool
     cohort: tuple[CohortCase, ...] = ()
+    known: StructureSet = PELVIS
 
     def data_hash(self) -> str:
         """SHA-256 over all cases and their splits."""
@@ -96,28 +99,30 @@ def images_of(case: CohortCase) -> tuple[Volume, Volume]:
     return loaded.volumes["image"], loaded.volumes["labels"]
 
 
-def reduced(name: str, patient: str, image: Volume, labels: Volume, settings: InputSettings) -> PelvisCase:
+def reduced(
+    name: str, patient: str, image: Volume, labels: Volume, settings: InputSettings, known: StructureSet = PELVIS
+) -> PelvisCase:  # fmt: skip
     """A CT and its labels on the working grid.
 
     Raises:
         InvalidInputError: for labels with other values, or none where the image is.
     """
     values = np.asarray(labels.array)
-    others = sorted(set(np.unique(values).tolist()) - {0, *CLASSES.values()})
+    others = sorted(set(np.unique(values).tolist()) - {0, *known.classes.values()})
     if others:
-        known = ", ".join(f"{value} {organ}" for organ, value in CLASSES.items())
-        raise InvalidInputError(f"Case {name}: its labels hold {others[:5]}; expected 0 and {known}.")
+        expected = ", ".join(f"{value} {organ}" for organ, value in known.classes.items())
+        raise InvalidInputError(f"Case {name}: its labels hold {others[:5]}; expected 0 and {expected}.")
     ready = prepare(image, settings)
     found, least = np.zeros(ready.grid.shape, np.uint8), np.full(ready.grid.shape, 0.5, np.float32)
     straight = labels.reoriented()
-    for value in CLASSES.values():
+    for value in known.classes.values():
         mask = straight.like((straight.array == value).astype(np.float32))
         share = averaged(mask, settings.spacing_mm).resampled(ready.grid).array
         higher = share > least
         found[higher], least[higher] = value, share[higher]
     voxel_ml = float(np.prod(settings.spacing_mm)) / 1000.0
-    counts = np.bincount(found.ravel(), minlength=len(ORGANS) + 1)
-    organs = tuple(organ for organ in ORGANS if counts[CLASSES[organ]] * voxel_ml >= LEAST_ML)
+    counts = np.bincount(found.ravel(), minlength=len(known.names) + 1)
+    organs = tuple(organ for organ in known.names if counts[known.classes[organ]] * voxel_ml >= LEAST_ML)
     if not organs:
         raise InvalidInputError(f"Case {name}: no label lies where the image is. Were they drawn on another image?")
     return PelvisCase(name, patient, ready.image.astype(np.float16), found, organs)
@@ -125,7 +130,7 @@ def reduced(name: str, patient: str, image: Volume, labels: Volume, settings: In
 
 def open_cases(
     data: str, cache: Path, settings: InputSettings, parts: str, split_seed: int,
-    choices: Mapping[str, Any] | None = None,
+    choices: Mapping[str, Any] | None = None, known: StructureSet = PELVIS,
 ) -> PelvisCases:  # fmt: skip
     """The cases of a cohort, reduced once and split by patient.
 
@@ -136,6 +141,7 @@ def open_cases(
         parts: training/validation/test patients.
         split_seed: of the split.
         choices: parameters of the phantom to fix.
+        known: the structures that labels name; phantoms have PelvicSeg's.
 
     Raises:
         InvalidInputError: naming the case that cannot be used; where nobody is left to train or to validate on.
@@ -144,29 +150,33 @@ def open_cases(
         data, cache, phantom="pelvis", seed=split_seed, parts=parts, columns=("image", "labels"), keep=("ct",),
         choices=choices,
     )  # fmt: skip
+    simulated = data.startswith("phantoms:")
+    if simulated and known != PELVIS:
+        raise InvalidInputError("Phantoms have the organs of PelvicSeg; give a table for other structures.")
     for warning in cohort.warnings:
         logger.warning(warning)
     by_split: dict[str, list[PelvisCase]] = {name: [] for name in SPLITS}
     for case in cohort.cases:
-        by_split[case.split].append(reduced_once(case, cache, settings))
+        by_split[case.split].append(reduced_once(case, cache, settings, known))
     if not by_split["training"] or not by_split["validation"]:
         raise InvalidInputError(
             "Expected at least one training and one validation case; give more cases or other parts."
         )
-    simulated = data.startswith("phantoms:")
     patients = len({case.group for case in cohort.cases})
     source = f"simulated CT ({data})" if simulated else f"CT of {patients} patients"
     return PelvisCases(
-        by_split["training"], by_split["validation"], by_split["test"], source, simulated, cohort.cases
+        by_split["training"], by_split["validation"], by_split["test"], source, simulated, cohort.cases, known
     )  # fmt: skip
 
 
-def reduced_once(case: CohortCase, cache: Path, settings: InputSettings) -> PelvisCase:
+def reduced_once(
+    case: CohortCase, cache: Path, settings: InputSettings, known: StructureSet = PELVIS
+) -> PelvisCase:  # fmt: skip
     """A case from its small file, which is made where it is not there."""
-    path = cache / "cases" / f"{_key(case, settings)}.npz"
+    path = cache / "cases" / f"{_key(case, settings, known)}.npz"
     if path.is_file():
         return _load(path, case)
-    made = reduced(case.name, case.group, *images_of(case), settings)
+    made = reduced(case.name, case.group, *images_of(case), settings, known)
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_file(path, overwrite=True) as aside, aside.open("wb") as stream:
         np.savez_compressed(stream, image=made.image, labels=made.labels, organs=np.array(made.organs))
@@ -182,9 +192,11 @@ def _load(path: Path, case: CohortCase) -> PelvisCase:
         raise InvalidInputError(f"The prepared case {path.name} is damaged. Delete it and run again.") from error
 
 
-def _key(case: CohortCase, settings: InputSettings) -> str:
+def _key(case: CohortCase, settings: InputSettings, known: StructureSet) -> str:
     """What a reduced case is made from: no path of the site's is written into it."""
     parts: list[object] = [case.name, settings.to_dict(), FORMAT]
+    if known != PELVIS:
+        parts.append(list(known.names))
     for place in [case.folder] if case.folder is not None else list(case.files.values()):
         files = sorted(p for p in place.rglob("*") if p.is_file()) if place.is_dir() else [place]
         own = case.folder is not None

@@ -75,6 +75,33 @@ def test_kinds_that_do_not_fit_are_refused(table, tmp_path, kind, neighbours, te
         train(str(table), tmp_path, "pelvis", (*QUICK, f"recipe.kind={kind}", f"network.neighbours={neighbours}"))
 
 
+KIDNEYS = [
+    {"name": name, "code": ["64033007", "SCT", "Kidney"], "color": [0.9, 0.5, 0.3]}
+    for name in ("kidney_left", "kidney_right", "spleen", "aorta", "stone")
+]
+
+
+def test_structures_of_a_site_s_own_are_a_file(table, tmp_path):
+    (tmp_path / "own.json").write_text(json.dumps(KIDNEYS))
+    more = (f"recipe.structures={tmp_path / 'own.json'}", "network.mirror=false")
+    train(str(table), tmp_path / "out", "pelvis", (*QUICK, *more))
+    facts = json.loads((tmp_path / "out" / "bundle" / "configs" / "metadata.json").read_text())["manabi"]
+    assert [one["name"] for one in facts["pelvis"]["structures"]] == [one["name"] for one in KIDNEYS]
+    assert facts["network"]["arguments"]["out_channels"] == 6
+    result = PelvicSeg().run({"ct": case(9)[0]}, {}, Context(device="cpu", bundle=str(tmp_path / "out" / "bundle")))
+    assert [row[0] for row in result.tables["volumes"].rows] == [one["name"] for one in KIDNEYS]
+
+
+@pytest.mark.parametrize(
+    ("content", "text"), [("no json", "cannot be read"), ("{}", "A structure needs name"),
+                          (json.dumps([{**KIDNEYS[0], "sided": True}]), "as two structures")],
+)  # fmt: skip
+def test_a_file_that_names_no_structures_is_refused(table, tmp_path, content, text):
+    (tmp_path / "own.json").write_text(content)
+    with pytest.raises(InvalidInputError, match=text):
+        train(str(table), tmp_path / "out", "pelvis", (*QUICK, f"recipe.structures={tmp_path / 'own.json'}"))
+
+
 def test_labels_that_are_none_of_ours_are_refused_by_name():
     image, labels = case(0)
     with pytest.raises(InvalidInputError, match=r"Case p7: its labels hold \[9\]"):
