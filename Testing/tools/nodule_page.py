@@ -39,8 +39,10 @@ had (`--config nodule_paper`, for a graphics card) have not been run. Cross-entr
 terms, was added for the last third of the training: with Dice, NAC and NECMOS alone the network stayed silent on all
 but the plainest nodules.
 
-The source's comparison of losses and baselines is `python -m Training experiment nodule`. **It has not been run at size
-yet**: nothing here says that the paired losses are better than Dice alone, or than RetinaNet and SSD.
+The source's comparison of losses and baselines is [a page of its own](nodule_experiment.md), at a quick size: small
+networks of the same kind, 800 steps each, one training of every arm. There the paired losses found more nodules of
+another domain than Dice alone (+4.1 points at 0.2 false positives per film, 95 % interval -1.7 to 8.4; with
+cross-entropy +4.9, 0.7 to 9.2); RetinaNet had learned nothing in so short a time.
 """
 
 
