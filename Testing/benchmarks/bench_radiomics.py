@@ -148,9 +148,10 @@ def with_pictologics(image: Path, mask: Path) -> Callable[[], Mapping[str, float
     import pictologics as pl
     import SimpleITK as sitk
 
-    array = sitk.GetArrayViewFromImage(sitk.ReadImage(str(image)))
+    array = sitk.GetArrayFromImage(sitk.ReadImage(str(image)))
     low = float(np.floor(array.min() / BIN_WIDTH) * BIN_WIDTH)
-    pipeline, families = pl.RadiomicsPipeline(), ["intensity", "glcm", "glrlm", "glszm", "ngldm", "ngtdm"]
+    pipeline = pl.RadiomicsPipeline(load_standard=False)
+    families = ["intensity", "glcm", "glrlm", "glszm", "ngldm", "ngtdm"]
     for band in ("LLH", "LHL", "LHH", "HLL", "HLH", "HHL", "HHH", "LLL"):
         wavelet = {"type": "wavelet", "wavelet": "coif1", "decomposition": band, "boundary": "periodic"}
         bins = {"method": "FBS", "bin_width": BIN_WIDTH, "min_val": low}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
@@ -17,6 +18,7 @@ from manabi.radiomics.features import FeatureSet
 from manabi.radiomics.prepare import Prepared, prepare
 from manabi.radiomics.region import Region
 from manabi.radiomics.settings import ExtractionSettings
+from manabi.radiomics.threads import mapping
 from manabi.result import Labelmap
 from manabi.volume import Volume
 
@@ -82,27 +84,45 @@ def _margin_mm(volume: Volume, settings: ExtractionSettings) -> float:
     return min(max(reach(spec, spacing) for spec in settings.filters), WHOLE_MM)
 
 
+@dataclass(frozen=True)
+class _Band:
+    """One image of the region: its grey levels and the features of its values; None where it has no values."""
+
+    region: Region
+    levels: Levels
+    values: dict[str, float]
+
+
 def _features(ready: Prepared, settings: ExtractionSettings) -> tuple[dict[str, float], tuple[str, ...]]:
     """Values by full name, and warnings about what is not to be had."""
     bands: dict[str, tuple[Region, Levels]] = {}
     found: dict[str, dict[str, float]] = {}
     warnings: list[str] = []
-    for name, values in _images(ready, settings):
-        native = values[ready.region.mask]
-        if not np.isfinite(native).all():
-            warnings.append(f"{name}: the filter reached voxels without a finite value; its features are left out.")
-            continue
-        region = ready.region.with_values(values)
-        levels = grey_levels(native, settings, name == ORIGINAL)
-        bands[name] = (region, levels)
-        warnings += _coarse(native, levels) if name == ORIGINAL else ()
-        found[name] = value_features(ready, region, levels, settings, name == ORIGINAL)
+    with mapping() as each:
+        done = list(each(lambda image: (image[0], *_band(ready, settings, *image)), _images(ready, settings)))
+    for name, band, said in done:
+        warnings += said
+        if band is not None:
+            bands[name], found[name] = (band.region, band.levels), band.values
     for name, texture in _texture(bands, settings).items():
         found[name] |= texture
     flat = {f"{image}_{name}": value for image, values in found.items() for name, value in values.items()}
     if not flat:
         raise InvalidInputError("No image is left to extract from: every filter reached voxels without a value.")
     return flat, tuple(warnings)
+
+
+def _band(
+    ready: Prepared, settings: ExtractionSettings, name: str, values: np.ndarray
+) -> tuple[_Band | None, tuple[str, ...]]:  # fmt: skip
+    """What is computed of one image before its texture, and warnings about it."""
+    native = values[ready.region.mask]
+    if not np.isfinite(native).all():
+        return None, (f"{name}: the filter reached voxels without a finite value; its features are left out.",)
+    region = ready.region.with_values(values)
+    levels = grey_levels(native, settings, name == ORIGINAL)
+    said = _coarse(native, levels) if name == ORIGINAL else ()
+    return _Band(region, levels, value_features(ready, region, levels, settings, name == ORIGINAL)), said
 
 
 def _coarse(native: np.ndarray, levels: Levels) -> tuple[str, ...]:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +13,7 @@ from manabi.radiomics.texture.catalogue import IBSI, PYRADIOMICS, names
 from manabi.radiomics.texture.cells import Cells, Engine, Neighbourhood, joined
 from manabi.radiomics.texture.grid import Grid, Offset, Plan, grid, plan, too_many
 from manabi.radiomics.texture.options import TextureOptions
+from manabi.radiomics.threads import mapping
 
 _MOST_PAIRED_LEVELS = 16_383
 _PYRADIOMICS_EPS = float(np.spacing(1))
@@ -68,7 +66,7 @@ def compute(
         border = shared if shared is not None or not measured else _border(inside, scheme)
         return Work(module, own, scheme, options, None if border is None else border[inside])
 
-    with _mapping(threads or _threads()) as each:
+    with mapping(threads) as each:
         works = list(each(prepare, bands.values()))
         jobs = [(work, job) for job in _jobs(options) for work in works]
         found = list(each(lambda pair: pair[1](pair[0]), jobs))
@@ -88,25 +86,6 @@ def _check(bands: Mapping[str, np.ndarray], spacing_mm: Sequence[float], shape_m
         shapes.add(np.shape(shape_mask))
     if len(shapes) > 1:
         raise InvalidInputError(f"All bands and the shape_mask have the same shape; got {sorted(shapes)}.")
-
-
-@contextmanager
-def _mapping(threads: int) -> Iterator[Callable]:
-    """``map``, on so many threads; on one without a pool."""
-    if threads == 1:
-        yield map
-        return
-    with ThreadPoolExecutor(threads) as pool:
-        yield pool.map
-
-
-def _threads() -> int:
-    """As many as the user allows by the variables that bound numba and OpenMP, or the processors."""
-    for variable in ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS"):
-        value = os.environ.get(variable, "")
-        if value.isdecimal() and int(value) > 0:
-            return int(value)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _border(mask: np.ndarray, scheme: Plan) -> np.ndarray:
