@@ -27,6 +27,8 @@ VERSIONED = ("manabi", "numpy", "scipy", "SimpleITK", "numba", "PyWavelets")
 ORIGINAL = "original"
 FEW_LEVELS = 4
 """Fewer grey levels than this get a warning (our choice): the bin width is another modality's."""
+BANDS = 8
+"""Images that a filter makes, about: a wavelet's."""
 WHOLE_MM = 1e5
 """A margin that holds any image: some filters read all of it."""
 
@@ -98,7 +100,8 @@ def _features(ready: Prepared, settings: ExtractionSettings) -> tuple[dict[str, 
     bands: dict[str, tuple[Region, Levels]] = {}
     found: dict[str, dict[str, float]] = {}
     warnings: list[str] = []
-    with mapping() as each:
+    images = int(settings.original) + BANDS * len(settings.filters)
+    with mapping(values=images * int(np.count_nonzero(ready.region.mask))) as each:
         done = list(each(lambda image: (image[0], *_band(ready, settings, *image)), _images(ready, settings)))
     for name, band, said in done:
         warnings += said

@@ -7,15 +7,20 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
+FEW_VALUES = 200_000
+"""Below this, handing work to threads takes longer than it saves (measured on two cores; our choice)."""
+
 
 @contextmanager
-def mapping(threads: int | None = None) -> Iterator[Callable]:
+def mapping(threads: int | None = None, values: int | None = None) -> Iterator[Callable]:
     """``map``, on so many threads; on one without a pool.
 
     Args:
-        threads: how many; None takes :func:`allowed`.
+        threads: how many; None takes :func:`allowed`, or one where there is little to do.
+        values: voxels times bands that are worked on; None stands for many.
     """
-    count = threads or allowed()
+    few = threads is None and values is not None and values < FEW_VALUES
+    count = 1 if few else threads or allowed()
     if count == 1:
         yield map
         return

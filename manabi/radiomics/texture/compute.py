@@ -55,7 +55,8 @@ def compute(
 ) -> dict[str, dict[str, float]]:
     """See ``manabi.radiomics.texture.features_of_bands``."""
     _check(bands, spacing_mm, shape_mask)
-    module = choose.engine(engine, sum(int(np.count_nonzero(levels)) for levels in bands.values()))
+    values = sum(int(np.count_nonzero(levels)) for levels in bands.values())
+    module = choose.engine(engine, values)
     scheme = plan(options)
     measured = "gldzm" in options.families
     shared = _border(shape_mask, scheme) if measured and shape_mask is not None else None
@@ -66,7 +67,7 @@ def compute(
         border = shared if shared is not None or not measured else _border(inside, scheme)
         return Work(module, own, scheme, options, None if border is None else border[inside])
 
-    with mapping(threads) as each:
+    with mapping(threads, values) as each:
         works = list(each(prepare, bands.values()))
         jobs = [(work, job) for job in _jobs(options) for work in works]
         found = list(each(lambda pair: pair[1](pair[0]), jobs))
