@@ -98,8 +98,9 @@ def picture(rows: list[Shown], path: Path) -> None:
 
     figure, axes = plt.subplots(len(rows), 5, figsize=(12.5, 2.45 * len(rows)), squeeze=False)
     for row, (title, ct, found, masks) in zip(axes, rows, strict=True):
-        union = (found > 0) | np.any([mask for mask in masks.values()], axis=0)
-        planes = np.flatnonzero(union.any((1, 2)))
+        known = np.any([mask for mask in masks.values()], axis=0)
+        union = (found > 0) | known
+        planes = np.flatnonzero(known.any((1, 2)))
         low, high = (planes.min(), planes.max()) if planes.size else (0, len(found) - 1)
         box = _box(union, ct)
         for axis, k in zip(row, np.linspace(low + 1, high - 1, 5).round().astype(int), strict=True):
