@@ -249,7 +249,7 @@ def _list(values: np.ndarray | None) -> list[float] | None:
 
 
 def _facts(header: Header, pseudonyms: Pseudonyms) -> Facts:
-    names = _names(header)
+    names = names_in(header)
 
     def said(keyword: str) -> str:
         return " ".join(without_names(header.text(keyword), names).split())
@@ -291,7 +291,7 @@ def _facts(header: Header, pseudonyms: Pseudonyms) -> Facts:
     )
 
 
-def _names(header: Header) -> list[str]:
+def names_in(header: Header) -> list[str]:
     """What identifies the patient."""
     return [text for name in NAMING for text in _texts(header.get(name))]
 

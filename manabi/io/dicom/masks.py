@@ -81,6 +81,78 @@ def read_mask(path: Path, image: Volume) -> Volume:
     )  # fmt: skip
 
 
+def read_structures(
+    path: Path, image: Volume, chosen: Mapping[int, Sequence[int]], titles: Mapping[int, str]
+) -> Volume:  # fmt: skip
+    """Some structures of an RTSTRUCT as the labels that are asked for; the others take nothing from them.
+
+    Args:
+        path: the file.
+        image: that they were drawn on.
+        chosen: numbers of the structures (ROINumber) by label; several are one label together.
+        titles: what messages call each label.
+
+    Returns:
+        A volume of modality ``SEG`` whose warnings say which label is cut by the image's ends, has slices without
+        contours between its own, or has lost voxels to a smaller one.
+
+    Raises:
+        InvalidInputError: where the file is damaged, or a label has no closed contour in the image.
+        GeometryError: where contours do not lie on the image's slices.
+    """
+    import pydicom
+
+    try:
+        with python_warnings.catch_warnings():
+            python_warnings.simplefilter("ignore")
+            closed = closed_contours(pydicom.dcmread(path, force=True))
+            masks, notes = _chosen(closed, image, chosen, titles)
+    except damage() as error:
+        if isinstance(error, (InvalidInputError, GeometryError)):
+            raise
+        raise InvalidInputError("The structures are damaged or incomplete. Export them again.") from error
+    array, lost = _one_map(masks, image.shape)
+    names = {label: titles[label] for label in masks}
+    return Volume(
+        array, image.ijk_to_ras, modality="SEG", name="mask", warnings=(*notes, *_overlaps(lost, names)),
+        source=MaskSource(names, (path,)),
+    )  # fmt: skip
+
+
+def _chosen(
+    closed: Mapping[int, Sequence[Dataset]], image: Volume, chosen: Mapping[int, Sequence[int]],
+    titles: Mapping[int, str],
+) -> tuple[dict[int, np.ndarray], list[str]]:  # fmt: skip
+    """The mask of every label that is asked for, and what is odd about it."""
+    to_ijk = np.linalg.inv(image.ijk_to_ras) @ LPS_TO_RAS
+    masks: dict[int, np.ndarray] = {}
+    notes: list[str] = []
+    for label, numbers in chosen.items():
+        parts = [closed.get(number, []) for number in numbers]
+        drawn = [_drawn(part, to_ijk, image.shape, titles[label]) for part in parts]
+        masks[label] = np.logical_or.reduce(drawn) if drawn else np.zeros(image.shape, bool)
+        if not masks[label].any():
+            raise InvalidInputError(
+                f"The structure chosen as {titles[label]} has no closed contour that encloses a voxel of the image. "
+                "Choose another structure or image, or leave it out."
+            )
+        notes += _oddities(masks[label], [c for part in parts for c in part], to_ijk, titles[label])
+    return masks, notes
+
+
+def _oddities(mask: np.ndarray, contours: Sequence[Dataset], to_ijk: np.ndarray, title: str) -> list[str]:
+    """Texts about contours beyond the first or last slice, and slices without any between those that have some."""
+    middles = [np.asarray(c.ContourData, float).reshape(-1, 3).mean(axis=0) for c in contours]
+    places = [round(float(to_ijk[2, :3] @ middle + to_ijk[2, 3])) for middle in middles]
+    outside = sum(not 0 <= k < len(mask) for k in places)
+    drawn = np.flatnonzero(mask.any(axis=(1, 2)))
+    empty = int(drawn[-1] - drawn[0]) + 1 - len(drawn)
+    texts = [f"{outside} of {len(places)} contours of the {title} lie beyond the image's ends."] if outside else []
+    if empty:
+        texts.append(f"The {title} has no contour on {empty} slices between its ends; they were left without it.")
+    return texts
+
+
 def _one_map(masks: Mapping[int, np.ndarray], shape: tuple[int, ...]) -> tuple[np.ndarray, dict[int, float]]:
     """One label per voxel, and which part of each structure was lost to smaller ones."""
     array = np.zeros(shape, np.uint16)
@@ -108,13 +180,20 @@ def _structures(path: Path, image: Volume) -> tuple[dict[int, np.ndarray], dict[
     names = {int(roi.ROINumber): str(roi.get("ROIName") or "") for roi in dataset.get("StructureSetROISequence") or []}
     to_ijk = np.linalg.inv(image.ijk_to_ras) @ LPS_TO_RAS
     masks: dict[int, np.ndarray] = {}
-    for roi in dataset.get("ROIContourSequence") or []:
-        label = int(roi.ReferencedROINumber)
-        closed = [c for c in roi.get("ContourSequence") or [] if str(c.get("ContourGeometricType")) in CLOSED]
+    for label, closed in closed_contours(dataset).items():
         if closed and label > 0:
             masks[label] = _drawn(closed, to_ijk, image.shape, names.get(label, str(label)))
             names.setdefault(label, f"structure {label}")
     return masks, names, []
+
+
+def closed_contours(dataset: Dataset) -> dict[int, list[Dataset]]:
+    """The closed contours of every structure of an RTSTRUCT, by its number; none for points and open lines."""
+    found: dict[int, list[Dataset]] = {}
+    for roi in dataset.get("ROIContourSequence") or []:
+        closed = [c for c in roi.get("ContourSequence") or [] if str(c.get("ContourGeometricType")) in CLOSED]
+        found.setdefault(int(roi.ReferencedROINumber), []).extend(closed)
+    return found
 
 
 def _drawn(contours: Sequence[Dataset], to_ijk: np.ndarray, shape: tuple[int, int, int], name: str) -> np.ndarray:
